@@ -1,0 +1,323 @@
+//! Settings: what can be set, and the defaults. `config.toml` at the top of the repository is the
+//! manual of every key; `load` reads it, the environment and the command line.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Everything that can be set, validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `[server]`
+    pub server: Server,
+    /// `[store]`
+    pub store: Store,
+    /// `[actors]`
+    pub actors: Actors,
+    /// `[sender]`
+    pub sender: Sender,
+    /// `[delivery]`
+    pub delivery: Delivery,
+    /// `[retry]`, `[health]`, `[limits]`, `[signing]`: what one host may have otherwise.
+    pub rules: HostRules,
+    /// `[hosts."NAME"]`: each with what is set there laid over the general rules. Keys are host
+    /// names, or `*.suffix`.
+    pub hosts: BTreeMap<String, HostRules>,
+    /// `[secrets]`: signing secrets by name; several under one name while it is being rotated.
+    pub secrets: BTreeMap<String, Vec<Secret>>,
+    /// `[log]`
+    pub log: Log,
+    /// `[auth]`
+    pub auth: Auth,
+}
+
+/// `[server]`: the front end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Front-end threads.
+    pub workers: usize,
+    /// A webhook's body, in bytes.
+    pub max_body: usize,
+    /// A whole request, in bytes (a batch as a JSON array; NDJSON has `max_line`).
+    pub max_request: usize,
+    /// One line of NDJSON, in bytes.
+    pub max_line: usize,
+    /// Items of one batch.
+    pub max_batch: usize,
+    /// Time for a client to send the head of its request.
+    pub client_timeout: Duration,
+    /// How long a stop waits for what is in flight.
+    pub shutdown_timeout: Duration,
+}
+
+/// Which engine keeps the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// SQLite in `store.path`.
+    Embedded,
+    /// Nothing is kept: for trials only, and only with `store.allow_loss`.
+    Memory,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    /// Which engine.
+    pub kind: StoreKind,
+    /// Directory of the embedded store.
+    pub path: PathBuf,
+    /// How long finished deliveries are kept.
+    pub retention: Duration,
+    /// Pending deliveries, past which triggers are answered 503.
+    pub max_pending: u64,
+    /// Pending deliveries of one host, past which its triggers are answered 429.
+    pub max_pending_per_host: u64,
+    /// Says that losing everything at a stop is wanted (`kind = "memory"`).
+    pub allow_loss: bool,
+    /// Page cache of the embedded store, in bytes.
+    pub cache: usize,
+}
+
+/// `[actors]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Actors {
+    /// Arbiters, each with a router and its host actors.
+    pub shards: usize,
+    /// Deliveries that one host actor holds.
+    pub window: usize,
+    /// Bytes of webhooks that all windows hold together.
+    pub memory: usize,
+    /// A host actor without work stops after this.
+    pub idle_timeout: Duration,
+    /// Live host actors, past which the least recently used idle ones stop first.
+    pub max_live: usize,
+}
+
+/// Where the roots come from that receivers' certificates are checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of the operating system.
+    Platform,
+    /// Those in this PEM file alone.
+    File(PathBuf),
+}
+
+/// `[sender]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sender {
+    /// One attempt, connect to last byte.
+    pub timeout: Duration,
+    /// Networks exempt from the address guard.
+    pub allow_nets: Vec<IpNet>,
+    /// Host names exempt from the address guard, lower case, without port.
+    pub allow_hosts: Vec<String>,
+    /// Ports that URLs may name; empty means any.
+    pub ports: Vec<u16>,
+    /// How long an idle connection to a host is kept.
+    pub keep_alive: Duration,
+    /// Bytes of an answer's body that are read at most; the connection is dropped past them.
+    pub max_answer: usize,
+    /// Roots for TLS.
+    pub roots: Roots,
+    /// `User-Agent` of every request.
+    pub user_agent: String,
+}
+
+/// `[delivery]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Expiry of a delivery, from the later of acceptance and due time.
+    pub ttl: Duration,
+}
+
+/// What may be set per host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostRules {
+    /// `[retry]`
+    pub retry: Retry,
+    /// `[health]`
+    pub health: Health,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[signing]`: name of the secret that signs what goes to the host; `None` means unsigned.
+    pub signing_secret: Option<String>,
+}
+
+/// `[retry]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Retries after the first attempt.
+    pub retries: u32,
+    /// Wait before the first retry.
+    pub base: Duration,
+    /// Each wait is the one before times this; 1 or more.
+    pub factor: f64,
+    /// No wait is longer, before jitter.
+    pub max: Duration,
+    /// Each wait is drawn uniformly from ± this share of itself; 0 to 1.
+    pub jitter: f64,
+}
+
+/// `[health]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// Time that attempts are counted over.
+    pub window: Duration,
+    /// Fewer failures in the window never trip.
+    pub min_failures: u32,
+    /// Share of failures above which the host is unhealthy; 0 to 1.
+    pub failure_ratio: f64,
+    /// How long an unhealthy host is left alone.
+    pub cooldown: Duration,
+    /// Deliveries that go out after it, to see whether the host is back.
+    pub probes: u32,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Requests a second; `None` means no static limit.
+    pub requests_per_second: Option<f64>,
+    /// Requests that may go at once after a pause; `None` means one second's worth, at least 1.
+    pub burst: Option<u32>,
+    /// Requests in flight.
+    pub in_flight: u32,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Filter in the syntax of `RUST_LOG`, which wins over it.
+    pub level: String,
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Auth {
+    /// Whether requests need an API key.
+    pub keys_required: bool,
+}
+
+/// A signing secret: the raw key of Standard Webhooks' `whsec_…`. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Wraps raw key bytes.
+    pub fn new(key: Vec<u8>) -> Self {
+        Self(key)
+    }
+
+    /// The raw key, for signing.
+    pub fn key(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            server: Server {
+                listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+                workers: cores,
+                max_body: 1 << 20,
+                max_request: 32 << 20,
+                max_line: 2 << 20,
+                max_batch: 100_000,
+                client_timeout: Duration::from_secs(10),
+                shutdown_timeout: Duration::from_secs(30),
+            },
+            store: Store {
+                kind: StoreKind::Embedded,
+                path: PathBuf::from("data"),
+                retention: Duration::from_secs(7 * 86_400),
+                max_pending: 10_000_000,
+                max_pending_per_host: 5_000_000,
+                allow_loss: false,
+                cache: 64 << 20,
+            },
+            actors: Actors {
+                shards: cores,
+                window: 1000,
+                memory: 256 << 20,
+                idle_timeout: Duration::from_secs(60),
+                max_live: 200_000,
+            },
+            sender: Sender {
+                timeout: Duration::from_secs(90),
+                allow_nets: Vec::new(),
+                allow_hosts: Vec::new(),
+                ports: vec![80, 443],
+                keep_alive: Duration::from_secs(15),
+                max_answer: 64 << 10,
+                roots: Roots::Platform,
+                user_agent: concat!("Hostline/", env!("CARGO_PKG_VERSION")).into(),
+            },
+            delivery: Delivery { ttl: Duration::from_secs(72 * 3600) },
+            rules: HostRules::default(),
+            hosts: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            log: Log { format: LogFormat::Text, level: "info".into() },
+            auth: Auth { keys_required: false },
+        }
+    }
+}
+
+impl Default for HostRules {
+    fn default() -> Self {
+        Self {
+            retry: Retry {
+                retries: 5,
+                base: Duration::from_secs(60),
+                factor: 2.0,
+                max: Duration::from_secs(3600),
+                jitter: 0.5,
+            },
+            health: Health {
+                window: Duration::from_secs(60),
+                min_failures: 20,
+                failure_ratio: 0.5,
+                cooldown: Duration::from_secs(60),
+                probes: 3,
+            },
+            limits: Limits { requests_per_second: None, burst: None, in_flight: 64 },
+            signing_secret: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The rules of a host: its own entry, else that of the longest `*.suffix` that it ends with,
+    /// else the general ones.
+    pub fn rules_of(&self, host: &crate::model::HostName) -> &HostRules {
+        if let Some(rules) = self.hosts.get(host.as_str()) {
+            return rules;
+        }
+        let bare = host.without_port();
+        let suffixes = bare.match_indices('.').map(|(dot, _)| format!("*{}", &bare[dot..]));
+        suffixes.into_iter().find_map(|suffix| self.hosts.get(&suffix)).unwrap_or(&self.rules)
+    }
+}

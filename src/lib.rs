@@ -1,0 +1,7 @@
+//! Hostline delivers webhooks: every destination host has its own actor.
+
+pub mod clock;
+pub mod config;
+pub mod model;
+pub mod policy;
+pub mod store;

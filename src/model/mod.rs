@@ -1,0 +1,17 @@
+//! The nouns: plain data that every other room speaks of. No I/O, no clock, no rules.
+
+pub mod attempt;
+pub mod delivery;
+pub mod host;
+pub mod id;
+pub mod time;
+pub mod webhook;
+
+pub use attempt::{Answer, Attempt, Outcome, Timings};
+pub use delivery::{
+    Delivery, End, Metadata, OnFailure, Pending, Priority, Settlement, StoredState, Verdict,
+};
+pub use host::{HostControls, HostName, LimitOverrides, PolicyOverrides};
+pub use id::{DeliveryId, HostNumber, TriggerId};
+pub use time::{Moment, Now, Timestamp};
+pub use webhook::{Header, Method, Scheme, Target, Webhook};

@@ -1,0 +1,2 @@
+//! The rules: pure functions and state machines. Time and dice are arguments; nothing here is
+//! async, logs, reads a clock or knows an actor.
