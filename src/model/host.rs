@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn shards_are_pinned() {
         // Vectors of XXH3-64 with seed 0: changing one would send stored work to other shards.
-        let pinned = [("", 194), ("example.com", 883), ("shop.example:8443", 847), ("[::1]:8080", 65)];
+        let pinned =
+            [("", 194), ("example.com", 883), ("shop.example:8443", 847), ("[::1]:8080", 65)];
         for (name, shard) in pinned {
             assert_eq!(HostName::from_normalised(name).shard(), shard, "{name}");
         }

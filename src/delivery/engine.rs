@@ -1,0 +1,104 @@
+//! What the front end may ask of the engine. The engine itself is wired in `app`; tests may put
+//! another in its place.
+
+use futures::future::BoxFuture;
+use serde::Serialize;
+
+use super::snapshot::{ArbiterStats, HostSnapshot};
+use crate::model::{DeliveryId, HostControls, HostName, Timestamp};
+use crate::store::StoreError;
+
+/// What holds an owed delivery back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// The host's rate-limit budget, learned rate or static limit.
+    Budget,
+    /// Its own retry schedule, or its host's backoff.
+    Backoff,
+    /// The host is unhealthy and cools down, or is being probed.
+    Cooldown,
+    /// All of the host's requests in flight are taken, or others are before it.
+    InFlightLimit,
+    /// Another delivery of its ordering key comes first.
+    Order,
+    /// An operator paused the host.
+    Pause,
+}
+
+/// Where an owed delivery is, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// `scheduled`, `waiting` or `in_flight`.
+    pub state: &'static str,
+    /// Why it waits; absent for the other two.
+    pub waits_for: Option<WaitReason>,
+    /// In words: 'the budget of shop.example is used up; it resets in 12 s'.
+    pub reason: String,
+    /// When it is expected to go; absent when that depends on a person.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Deliveries of the host that go before it, where known.
+    pub ahead: Option<u64>,
+}
+
+/// What came of a wish to cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It will not be sent (any more), and that is durable.
+    Done,
+    /// It is being sent right now and will finish.
+    InFlight,
+    /// It had ended already.
+    Ended,
+    /// There is none.
+    Unknown,
+}
+
+/// The engine, as the layers above see it.
+pub trait Engine: Send + Sync + 'static {
+    /// Why an owed delivery is where it is, and when it goes. `None` when it is not owed.
+    fn explain(
+        &self,
+        id: DeliveryId,
+    ) -> BoxFuture<'static, Result<Option<Explanation>, StoreError>>;
+
+    /// Cancels a delivery unless its request is being sent.
+    fn cancel(&self, id: DeliveryId) -> BoxFuture<'static, Result<Cancelled, StoreError>>;
+
+    /// Puts deliveries back (see `DeliveryStore::redrive`); answers those that it did.
+    fn redrive(
+        &self,
+        ids: Vec<DeliveryId>,
+    ) -> BoxFuture<'static, Result<Vec<DeliveryId>, StoreError>>;
+
+    /// Lets the ordering key behind a failed, blocking delivery go on; false when it blocked none.
+    fn skip(&self, id: DeliveryId) -> BoxFuture<'static, Result<bool, StoreError>>;
+
+    /// Keeps and applies what an operator asks of a host. Works for hosts without a live actor.
+    fn control(
+        &self,
+        host: HostName,
+        controls: HostControls,
+    ) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// Cancels all that is owed to a host but what is in flight; answers how many.
+    fn purge(&self, host: HostName) -> BoxFuture<'static, Result<u64, StoreError>>;
+
+    /// What operators asked of a host, from memory (the default for most hosts).
+    fn controls(&self, host: &HostName) -> HostControls;
+
+    /// A fresh snapshot of one live host actor; `None` when none lives.
+    fn host(&self, host: HostName) -> BoxFuture<'static, Option<HostSnapshot>>;
+
+    /// Snapshots of all live host actors, at most 200 ms old.
+    fn hosts(&self) -> Vec<HostSnapshot>;
+
+    /// Ids of the deliveries in flight now, at most `limit`.
+    fn in_flight(&self, limit: usize) -> BoxFuture<'static, Vec<DeliveryId>>;
+
+    /// Per-arbiter actor stats.
+    fn arbiters(&self) -> Vec<ArbiterStats>;
+
+    /// Whether the process is stopping, so that new triggers are refused.
+    fn is_stopping(&self) -> bool;
+}

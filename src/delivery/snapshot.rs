@@ -1,0 +1,144 @@
+//! What a host actor shows of itself: one small value that the stats endpoint, the metrics, the
+//! command line and the tests all read.
+
+use serde::Serialize;
+
+use crate::model::{HostControls, HostName, Timestamp};
+
+/// The state of a host, in the words of the actor stats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostCondition {
+    /// Nothing holds it back.
+    Healthy,
+    /// Its rate-limit budget or static limit sets the pace.
+    Limited,
+    /// It refused without saying for how long.
+    BackingOff,
+    /// It failed too often; every delivery is deferred.
+    CoolingDown,
+    /// A few deliveries are out to see whether it is back.
+    Probing,
+    /// An operator paused it.
+    Paused,
+}
+
+impl HostCondition {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HostCondition::Healthy => "healthy",
+            HostCondition::Limited => "limited",
+            HostCondition::BackingOff => "backing_off",
+            HostCondition::CoolingDown => "cooling_down",
+            HostCondition::Probing => "probing",
+            HostCondition::Paused => "paused",
+        }
+    }
+}
+
+/// A host actor at one point in time.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostSnapshot {
+    /// The host.
+    pub host: HostName,
+    /// Its shard: 0 to 1,023.
+    pub shard: u32,
+    /// The arbiter that runs it.
+    pub arbiter: usize,
+    /// Its state.
+    pub state: HostCondition,
+    /// Until when; absent where it does not end by itself.
+    pub until: Option<Timestamp>,
+    /// Why, in words; empty when healthy.
+    pub reason: String,
+    /// What it may send.
+    pub budget: BudgetSnapshot,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// How many may be (ramps up to the setting).
+    pub in_flight_limit: u32,
+    /// Deliveries held in memory.
+    pub queued: u64,
+    /// Pending deliveries in the store, those in memory included.
+    pub waiting: u64,
+    /// Outcomes not yet committed.
+    pub uncommitted: u64,
+    /// Messages that wait for the actor.
+    pub mailbox: u64,
+    /// Seconds since the actor started.
+    pub age_s: u64,
+    /// Attempts and outcomes of the last minute.
+    pub last_minute: Tally,
+    /// Of the last hour.
+    pub last_hour: Tally,
+    /// Since the actor started.
+    pub since_start: Tally,
+    /// What operators asked.
+    pub controls: HostControls,
+}
+
+/// The budget of a host.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BudgetSnapshot {
+    /// Limit that the host's headers named, requests a window.
+    pub limit: Option<u64>,
+    /// Requests left in the window.
+    pub remaining: Option<u64>,
+    /// When the window ends.
+    pub resets_at: Option<Timestamp>,
+    /// Learned rate, requests a second; absent while none was needed.
+    pub learned_rate: Option<f64>,
+    /// Static limit of the settings, requests a second.
+    pub static_rate: Option<f64>,
+}
+
+/// Counts over a stretch of time.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Tally {
+    /// Attempts that came to an end.
+    pub attempts: u64,
+    /// Answered 2xx.
+    pub delivered: u64,
+    /// Answered 429, or 503 with `Retry-After`.
+    pub refused: u64,
+    /// Failed with a retry to come.
+    pub retried: u64,
+    /// Ended without success.
+    pub dead: u64,
+    /// Median latency of the attempts, milliseconds.
+    pub p50_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+}
+
+/// One shard's actors.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ArbiterStats {
+    /// The arbiter.
+    pub arbiter: usize,
+    /// Host actors alive.
+    pub hosts_alive: u64,
+    /// Host actors started since the process began.
+    pub hosts_started: u64,
+    /// Host actors that stopped because they were idle.
+    pub hosts_stopped: u64,
+    /// Host actors that died of a panic and were started again.
+    pub hosts_restarted: u64,
+    /// Messages that wait for the router.
+    pub router_mailbox: u64,
+    /// Hosts that sleep until their next due time.
+    pub hosts_asleep: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// Outcomes not yet committed.
+    pub uncommitted: u64,
+    /// Attempts that came to an end since start.
+    pub attempts: u64,
+    /// Answered 2xx since start.
+    pub delivered: u64,
+    /// Answered 429, or 503 with `Retry-After`, since start.
+    pub refused: u64,
+    /// Attempts without an answer since start.
+    pub unanswered: u64,
+}
