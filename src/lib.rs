@@ -5,4 +5,5 @@ pub mod config;
 pub mod delivery;
 pub mod model;
 pub mod policy;
+pub mod report;
 pub mod store;

@@ -6,25 +6,8 @@ use serde::Serialize;
 
 use super::snapshot::{ArbiterStats, HostSnapshot};
 use crate::model::{DeliveryId, HostControls, HostName, Timestamp};
+pub use crate::policy::condition::WaitReason;
 use crate::store::StoreError;
-
-/// What holds an owed delivery back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitReason {
-    /// The host's rate-limit budget, learned rate or static limit.
-    Budget,
-    /// Its own retry schedule, or its host's backoff.
-    Backoff,
-    /// The host is unhealthy and cools down, or is being probed.
-    Cooldown,
-    /// All of the host's requests in flight are taken, or others are before it.
-    InFlightLimit,
-    /// Another delivery of its ordering key comes first.
-    Order,
-    /// An operator paused the host.
-    Pause,
-}
 
 /// Where an owed delivery is, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -4,38 +4,7 @@
 use serde::Serialize;
 
 use crate::model::{HostControls, HostName, Timestamp};
-
-/// The state of a host, in the words of the actor stats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HostCondition {
-    /// Nothing holds it back.
-    Healthy,
-    /// Its rate-limit budget or static limit sets the pace.
-    Limited,
-    /// It refused without saying for how long.
-    BackingOff,
-    /// It failed too often; every delivery is deferred.
-    CoolingDown,
-    /// A few deliveries are out to see whether it is back.
-    Probing,
-    /// An operator paused it.
-    Paused,
-}
-
-impl HostCondition {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            HostCondition::Healthy => "healthy",
-            HostCondition::Limited => "limited",
-            HostCondition::BackingOff => "backing_off",
-            HostCondition::CoolingDown => "cooling_down",
-            HostCondition::Probing => "probing",
-            HostCondition::Paused => "paused",
-        }
-    }
-}
+pub use crate::policy::condition::HostCondition;
 
 /// A host actor at one point in time.
 #[derive(Clone, Debug, Serialize)]

@@ -1,2 +1,16 @@
 //! The rules: pure functions and state machines. Time and dice are arguments; nothing here is
 //! async, logs, reads a clock or knows an actor.
+
+pub mod backoff;
+pub mod budget;
+pub mod concurrency;
+pub mod condition;
+pub mod gate;
+pub mod headers;
+pub mod health;
+pub mod host_state;
+pub mod learned;
+pub mod pace;
+pub mod queue;
+pub mod saved;
+pub mod verdict;

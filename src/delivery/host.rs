@@ -1,0 +1,706 @@
+//! The host actor: the one place that owns everything about a destination host. A thin shell
+//! around `HostState`: a mailbox, one alarm, and `pump`, which asks for the next step and acts.
+//!
+//! Requests run in tasks of their own and report by message. The store is the truth: what the
+//! actor holds is a window of it, and a message that never came costs time only.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
+use futures::FutureExt;
+use futures::channel::oneshot;
+
+use crate::delivery::engine::{Cancelled, Explanation};
+use crate::delivery::router::{HostGone, HostIdle};
+use crate::delivery::sender::{AttemptRequest, Report, Sender};
+use crate::delivery::shard::Shard;
+use crate::delivery::snapshot::{HostCondition, HostSnapshot};
+use crate::delivery::view;
+use crate::model::{
+    Attempt, DeliveryId, End, HostControls, HostName, HostNumber, Moment, Now, Outcome, Pending,
+    Settlement, Timestamp, Timings, Verdict, Webhook,
+};
+use crate::policy::host_state::{HostState, Ruling, Step};
+use crate::policy::queue::Offer;
+use crate::policy::saved::Saved;
+use crate::policy::verdict::Meaning;
+use crate::report::tally::{HostTally, Kind};
+use crate::store::{ConditionChange, DeliveryRecord, HostUpdate, StoreError};
+
+/// Messages that a host actor takes before its senders are told that it is full. What it misses
+/// then it reads from the store.
+const MAILBOX: usize = 1024;
+/// How often the snapshot in the registry is renewed while something happens.
+const PUBLISH_EVERY: Duration = Duration::from_millis(200);
+/// How often the saved state is renewed while something happens and the condition stays.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Pause before asking again where the store or the recorder could not take more.
+const BREATHER: Duration = Duration::from_millis(20);
+/// A delivery that is due later than this does not keep its webhook in memory.
+const KEEP_WEBHOOK: Duration = Duration::from_secs(5);
+/// A condition that lasts shorter than this is not kept as an interval.
+const NOTABLE: Duration = Duration::from_millis(500);
+/// The longest that an alarm sleeps: the timer does not count suspended time, our clock does.
+const ALARM_MAX: Duration = Duration::from_secs(30);
+
+/// New pending deliveries of the host.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Enqueue(pub Vec<Pending>);
+
+/// The store may hold something that the actor was not told of.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LookAgain;
+
+/// These outcomes are durable; these followers of ordering keys are pending now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Committed {
+    /// Committed.
+    pub ids: Vec<DeliveryId>,
+    /// Newly pending.
+    pub released: Vec<Pending>,
+}
+
+/// What the engine asks of one host actor.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum HostCommand {
+    /// Cancel these; answers, in order, what came of each, once it is durable.
+    Cancel(Vec<DeliveryId>, oneshot::Sender<Vec<Cancelled>>),
+    /// End those of these that have expired.
+    Expire(Vec<DeliveryId>),
+    /// Why and when.
+    Explain(Box<DeliveryRecord>, oneshot::Sender<Explanation>),
+    /// Apply what operators ask.
+    Control(HostControls),
+    /// A fresh snapshot.
+    Inspect(oneshot::Sender<HostSnapshot>),
+    /// Ids in flight.
+    InFlight(oneshot::Sender<Vec<DeliveryId>>),
+    /// Start no more sends; what is in flight finishes.
+    Quiesce,
+}
+
+/// The router agrees that the actor stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct AttemptFinished {
+    id: DeliveryId,
+    started: Timestamp,
+    report: Report,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Remembered(Option<String>);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Paged(Result<Vec<Pending>, StoreError>, usize);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Fetched(Vec<DeliveryId>, Result<Vec<(DeliveryId, Arc<Webhook>)>, StoreError>);
+
+/// One destination host.
+pub struct HostActor {
+    pub(super) name: HostName,
+    number: HostNumber,
+    generation: u64,
+    pub(super) shard: Rc<Shard>,
+    pub(super) state: HostState,
+    sender: Option<Rc<dyn Sender>>,
+    /// Whether the saved state and the first page have come; before that nothing is sent.
+    remembered: bool,
+    paged: bool,
+    paging: bool,
+    fetching: bool,
+    quiet: bool,
+    /// Decided and not yet durable: a page of the store may still show them as pending.
+    pub(super) settling: HashSet<DeliveryId>,
+    /// Became durable while a page was on its way.
+    settled_since_page: HashSet<DeliveryId>,
+    waiters: HashMap<DeliveryId, oneshot::Sender<()>>,
+    alarm: Option<(Moment, SpawnHandle)>,
+    pub(super) tally: HostTally,
+    pub(super) started: Moment,
+    active: Moment,
+    published: Option<Moment>,
+    saved: Moment,
+    unsaved: bool,
+    noted: HostCondition,
+    candidate: Option<(HostCondition, Now, String)>,
+    bytes: usize,
+    /// Messages from the router that were handled, to agree on a stop.
+    received: u64,
+    stopped: bool,
+}
+
+impl HostActor {
+    /// An actor that knows nothing yet.
+    pub fn new(name: HostName, number: HostNumber, generation: u64, shard: Rc<Shard>) -> Self {
+        let now = shard.around.clock.now().moment;
+        let settings = &shard.around.settings;
+        let controls = shard.around.controls.get(&name).map(|entry| entry.clone());
+        let state = HostState::new(
+            settings.rules_of(&name).clone(),
+            controls.unwrap_or_default(),
+            settings.actors.window,
+            now,
+        );
+        Self {
+            name,
+            number,
+            generation,
+            state,
+            sender: None,
+            remembered: false,
+            paged: false,
+            paging: false,
+            fetching: false,
+            quiet: false,
+            settling: HashSet::new(),
+            settled_since_page: HashSet::new(),
+            waiters: HashMap::new(),
+            alarm: None,
+            tally: HostTally::default(),
+            started: now,
+            active: now,
+            published: None,
+            saved: now,
+            unsaved: false,
+            noted: HostCondition::Healthy,
+            candidate: None,
+            bytes: 0,
+            received: 0,
+            stopped: false,
+            shard,
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.shard.around.clock.now()
+    }
+
+    /// Asks what to do and does it, until there is nothing to do now.
+    fn pump(&mut self, context: &mut Context<Self>) {
+        let now = self.now();
+        let wake = if self.remembered && self.paged && !self.quiet {
+            self.act(now, context)
+        } else {
+            None
+        };
+        if self.state.queue().wants_refill() {
+            self.ask_for_page(context);
+        }
+        self.account();
+        let chores = self.chores(now);
+        let idle_at = self.idle_at(now);
+        let wake = [wake, chores, idle_at].into_iter().flatten().min();
+        self.set_alarm(wake, now.moment, context);
+    }
+
+    fn act(&mut self, now: Now, context: &mut Context<Self>) -> Option<Moment> {
+        loop {
+            if self.shard.recorder.is_full() {
+                return Some(now.moment + BREATHER);
+            }
+            match self.state.next(now) {
+                Step::Send(entry) => self.send(entry, now, context),
+                Step::Fetch(ids) => {
+                    self.fetch(ids, context);
+                    return None;
+                }
+                Step::Expire(entry) => self.end(entry.id, End::Expired, now, context),
+                Step::WaitUntil(moment) => return Some(moment),
+                Step::Idle => return None,
+            }
+        }
+    }
+
+    fn send(&mut self, entry: Pending, now: Now, context: &mut Context<Self>) {
+        self.active = now.moment;
+        self.shard.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        let Some(webhook) = entry.webhook else { return };
+        let settings = &self.shard.around.settings;
+        let signing = webhook.secret_ref.clone();
+        let signing = signing.or_else(|| settings.rules_of(&self.name).signing_secret.clone());
+        let sender =
+            self.sender.get_or_insert_with(|| (self.shard.around.senders)(&self.name)).clone();
+        let request = AttemptRequest { id: entry.id, webhook, number: entry.attempts, signing };
+        let (id, started) = (entry.id, now.wall);
+        let address = context.address();
+        let counters = self.shard.counters.clone();
+        actix_rt::spawn(async move {
+            // A panic in the sender must cost this attempt and not the slot.
+            let attempt = async move { sender.attempt(request).await };
+            let report = std::panic::AssertUnwindSafe(attempt).catch_unwind().await;
+            let report = report.unwrap_or_else(|_| broken());
+            counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+            // Fails only when the actor is gone; the delivery is pending in the store then.
+            if address.send(AttemptFinished { id, started, report }).await.is_err() {
+                log::warn!(delivery:% = id; "the outcome of an attempt came too late for its actor");
+            }
+        });
+    }
+
+    fn count(&mut self, ruling: &Ruling, outcome: &Outcome, timings: &Timings, now: Moment) {
+        let kind = match (ruling.verdict, ruling.meaning) {
+            (Verdict::End(End::Delivered), _) => Kind::Delivered,
+            (_, Meaning::Refused | Meaning::Overloaded) => Kind::Refused,
+            (Verdict::Again { .. }, _) => Kind::Retried,
+            (Verdict::End(_), _) => Kind::Dead,
+        };
+        self.tally.count(kind, timings.total_us, now);
+        let counters = &self.shard.counters;
+        counters.attempts.fetch_add(1, Ordering::Relaxed);
+        match kind {
+            Kind::Delivered => counters.delivered.fetch_add(1, Ordering::Relaxed),
+            Kind::Refused => counters.refused.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        if matches!(outcome, Outcome::NoAnswer { .. }) {
+            counters.unanswered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a delivery without an attempt.
+    fn end(&mut self, id: DeliveryId, end: End, now: Now, context: &mut Context<Self>) {
+        self.active = now.moment;
+        self.state.queue_mut().remove(id);
+        self.settling.insert(id);
+        let verdict = Verdict::End(end);
+        let settlement = Settlement { id, verdict, at: now.wall, attempt: None };
+        self.shard.recorder.settle(settlement, context.address());
+    }
+
+    fn fetch(&mut self, ids: Vec<DeliveryId>, context: &mut Context<Self>) {
+        if std::mem::replace(&mut self.fetching, true) {
+            return;
+        }
+        let store = self.shard.around.store.clone();
+        let address = context.address();
+        actix_rt::spawn(async move {
+            let webhooks = store.fetch(ids.clone()).await;
+            let _gone = address.send(Fetched(ids, webhooks)).await;
+        });
+    }
+
+    fn ask_for_page(&mut self, context: &mut Context<Self>) {
+        if std::mem::replace(&mut self.paging, true) {
+            return;
+        }
+        self.state.queue_mut().page_asked();
+        self.settled_since_page.clear();
+        let busy = self.state.in_flight() as usize + self.settling.len();
+        let limit = self.state.queue().capacity() + busy;
+        let page = self.shard.around.store.page(self.number, limit);
+        let address = context.address();
+        actix_rt::spawn(async move {
+            let _gone = address.send(Paged(page.await, limit)).await;
+        });
+    }
+
+    /// Offers a delivery to the window, without its webhook where memory is short.
+    fn offer(&mut self, mut entry: Pending) -> Offer {
+        let is_known = self.settling.contains(&entry.id) || self.state.is_in_flight(entry.id);
+        if is_known {
+            return Offer::Known;
+        }
+        let size = entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
+        let (share, held) = (self.shard.memory(), self.shard.bytes.get() + size);
+        let own = self.state.queue().bytes() + size;
+        let roomy = held <= share / 2 || (held <= share && own <= share / 8);
+        if !roomy && !self.state.queue().is_empty() {
+            entry.webhook = None;
+        }
+        self.state.queue_mut().offer(entry)
+    }
+
+    /// Keeps the arbiter's count of bytes in step with the window.
+    fn account(&mut self) {
+        let bytes = self.state.queue().bytes();
+        let total = self.shard.bytes.get() + bytes;
+        self.shard.bytes.set(total.saturating_sub(self.bytes));
+        self.bytes = bytes;
+    }
+
+    /// Notes changes of condition, saves and publishes. Answers when to come back for it.
+    fn chores(&mut self, now: Now) -> Option<Moment> {
+        let changes = self.note_condition(now);
+        let changed = !changes.is_empty();
+        let save_due = self.unsaved && now.moment.since(self.saved) >= SAVE_EVERY;
+        if changed || save_due {
+            self.save(changes, now);
+        }
+        let publish_at = self.published.map_or(now.moment, |published| published + PUBLISH_EVERY);
+        if publish_at <= now.moment || changed {
+            self.published = Some(now.moment);
+            let snapshot = view::snapshot(self, now);
+            self.shard.around.registry.publish(snapshot);
+        }
+        let busy = !self.state.is_idle() || !self.settling.is_empty();
+        let save_at = self.unsaved.then(|| self.saved + SAVE_EVERY);
+        let publish_again = (busy && publish_at > now.moment).then_some(publish_at);
+        let note_at = self.candidate.as_ref().map(|(_, since, _)| since.moment + NOTABLE);
+        [save_at, publish_again, note_at].into_iter().flatten().min()
+    }
+
+    /// A condition that has lasted becomes an interval.
+    fn note_condition(&mut self, now: Now) -> Vec<ConditionChange> {
+        let standing = self.state.standing(now);
+        if standing.condition == self.noted {
+            self.candidate = None;
+            return Vec::new();
+        }
+        let is_same =
+            self.candidate.as_ref().is_some_and(|(kind, _, _)| *kind == standing.condition);
+        if !is_same {
+            self.candidate = Some((standing.condition, now, standing.reason));
+        }
+        let lasted = self.candidate.as_ref().map(|(_, since, _)| now.moment.since(since.moment));
+        let grave = !matches!(standing.condition, HostCondition::Healthy | HostCondition::Limited);
+        if !grave && lasted.is_none_or(|lasted| lasted < NOTABLE) {
+            return Vec::new();
+        }
+        let Some((condition, since, reason)) = self.candidate.take() else { return Vec::new() };
+        log::log!(
+            if grave { log::Level::Warn } else { log::Level::Info },
+            host:% = self.name, state = condition.as_str(), was = self.noted.as_str(),
+            reason = reason.as_str(); "host changed state"
+        );
+        self.noted = condition;
+        let condition = (condition != HostCondition::Healthy).then(|| condition.as_str());
+        vec![ConditionChange { at: since.wall, condition, reason }]
+    }
+
+    fn save(&mut self, changes: Vec<ConditionChange>, now: Now) {
+        self.saved = now.moment;
+        self.unsaved = false;
+        let saved = self.state.save(now).to_json();
+        self.shard.recorder.update(HostUpdate { host: self.number, saved, changes });
+    }
+
+    /// When the actor may stop for want of work; asks the router for it once that is past.
+    fn idle_at(&mut self, now: Now) -> Option<Moment> {
+        let timeout = self.shard.around.settings.actors.idle_timeout;
+        let quiet = self.state.in_flight() == 0
+            && self.settling.is_empty()
+            && !self.unsaved
+            && self.waiters.is_empty()
+            && self.remembered
+            && self.paged
+            && !self.paging;
+        let next_work = self.state.earliest_due().map(|due| now.moment_of(due));
+        let standing = self.state.standing(now);
+        // Work that is held for long keeps no actor either, but where only a clock ends the hold
+        // the sleep must end with it.
+        let next_work = next_work.map(|due| due.max(standing.until.unwrap_or(due)));
+        let paused = standing.condition == HostCondition::Paused;
+        if !quiet || next_work.is_some_and(|at| at <= now.moment + timeout && !paused) {
+            return None;
+        }
+        let idle_at = self.active + timeout;
+        if idle_at > now.moment {
+            return Some(idle_at);
+        }
+        let wake = if paused { None } else { next_work.map(|at| now.wall_of(at)) };
+        let idle = HostIdle {
+            host: self.name.clone(),
+            generation: self.generation,
+            received: self.received,
+            wake,
+        };
+        // A full router is asked again at the next alarm.
+        let _full = self.shard.router.try_send(idle);
+        Some(now.moment + timeout)
+    }
+
+    /// At most one alarm is set; it is left alone when it rings early enough.
+    fn set_alarm(&mut self, wake: Option<Moment>, now: Moment, context: &mut Context<Self>) {
+        let Some(wake) = wake else { return };
+        if let Some((set, handle)) = self.alarm {
+            if set <= wake && set > now {
+                return;
+            }
+            context.cancel_future(handle);
+        }
+        let delay = now.until(wake).min(ALARM_MAX);
+        let handle = context.run_later(delay, |actor, context| {
+            actor.alarm = None;
+            actor.pump(context);
+        });
+        self.alarm = Some((now + delay, handle));
+    }
+}
+
+/// The sender itself broke; the reason says no more, since it may hold anything.
+fn broken() -> Report {
+    let reason = "internal error while sending".to_owned();
+    Report { outcome: Outcome::NoAnswer { reason, timed_out: false }, timings: Timings::default() }
+}
+
+impl Actor for HostActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.set_mailbox_capacity(MAILBOX);
+        self.shard.counters.alive.fetch_add(1, Ordering::Relaxed);
+        let record = self.shard.around.store.host(self.name.clone());
+        let address = context.address();
+        let host = self.name.clone();
+        actix_rt::spawn(async move {
+            let saved = match record.await {
+                Ok(record) => record.and_then(|record| record.saved),
+                Err(error) => {
+                    log::warn!(host:% = host, error:% = error; "state of a host could not be read");
+                    None
+                }
+            };
+            let _gone = address.send(Remembered(saved)).await;
+        });
+        self.ask_for_page(context);
+    }
+}
+
+impl Drop for HostActor {
+    fn drop(&mut self) {
+        self.shard.counters.alive.fetch_sub(1, Ordering::Relaxed);
+        self.shard.bytes.set(self.shard.bytes.get().saturating_sub(self.bytes));
+        self.shard.around.registry.withdraw(&self.name);
+        if !self.stopped {
+            let gone = HostGone { host: self.name.clone(), generation: self.generation };
+            // At the end of the process the router is gone too.
+            let _closed = self.shard.router.try_send(gone);
+        }
+    }
+}
+
+impl Handler<Remembered> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, Remembered(saved): Remembered, context: &mut Context<Self>) {
+        if let Some(saved) = saved.as_deref().and_then(Saved::parse) {
+            let now = self.now();
+            self.state.restore(&saved, now);
+            // The interval was opened before; it is not opened again.
+            self.noted = self.state.standing(now).condition;
+        }
+        self.remembered = true;
+        self.pump(context);
+    }
+}
+
+impl Handler<Enqueue> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, Enqueue(entries): Enqueue, context: &mut Context<Self>) {
+        self.received += 1;
+        self.active = self.now().moment;
+        for entry in entries {
+            self.offer(entry);
+        }
+        self.pump(context);
+    }
+}
+
+impl Handler<LookAgain> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, _: LookAgain, context: &mut Context<Self>) {
+        self.received += 1;
+        self.active = self.now().moment;
+        self.state.queue_mut().left_behind((Timestamp::from_millis(0), 0));
+        self.ask_for_page(context);
+        self.pump(context);
+    }
+}
+
+impl Handler<AttemptFinished> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, finished: AttemptFinished, context: &mut Context<Self>) {
+        let now = self.now();
+        self.active = now.moment;
+        let AttemptFinished { id, started, report } = finished;
+        let roll = self.shard.roll();
+        let Some(ruling) = self.state.settle(id, &report.outcome, now, roll) else { return };
+        self.count(&ruling, &report.outcome, &report.timings, now.moment);
+        log::debug!(
+            host:% = self.name, delivery:% = id, attempt = ruling.attempts,
+            status = report.outcome.status().unwrap_or(0), verdict:? = ruling.verdict;
+            "attempt finished"
+        );
+        if let Verdict::Again { due, .. } = ruling.verdict
+            && now.wall.until(due) > KEEP_WEBHOOK
+        {
+            self.state.queue_mut().strip(id);
+        }
+        let Report { outcome, timings } = report;
+        let attempt = Attempt { number: ruling.attempts, started, outcome, timings };
+        let verdict = ruling.verdict;
+        let settlement = Settlement { id, verdict, at: now.wall, attempt: Some(attempt) };
+        self.settling.insert(id);
+        self.unsaved = true;
+        self.shard.recorder.settle(settlement, context.address());
+        self.pump(context);
+    }
+}
+
+impl Handler<Committed> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, committed: Committed, context: &mut Context<Self>) {
+        for id in committed.ids {
+            self.settling.remove(&id);
+            if self.paging {
+                self.settled_since_page.insert(id);
+            }
+            if let Some(waiter) = self.waiters.remove(&id) {
+                let _left = waiter.send(());
+            }
+        }
+        for entry in committed.released {
+            self.offer(entry);
+        }
+        self.pump(context);
+    }
+}
+
+impl Handler<Paged> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, Paged(rows, limit): Paged, context: &mut Context<Self>) {
+        self.paging = false;
+        match rows {
+            Ok(rows) => {
+                let full = rows.len() >= limit;
+                let settled = std::mem::take(&mut self.settled_since_page);
+                let flights: HashSet<DeliveryId> = self.state.in_flight_ids().collect();
+                let settling = std::mem::take(&mut self.settling);
+                self.state.queue_mut().page_came(rows, full, |row| {
+                    let id = &row.id;
+                    !settled.contains(id) && !flights.contains(id) && !settling.contains(id)
+                });
+                self.settling = settling;
+                self.paged = true;
+                self.pump(context);
+            }
+            Err(error) => {
+                log::warn!(host:% = self.name, error:% = error; "queue of a host could not be read");
+                context.run_later(BREATHER * 10, |actor, context| {
+                    actor.ask_for_page(context);
+                });
+            }
+        }
+    }
+}
+
+impl Handler<Fetched> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, Fetched(asked, webhooks): Fetched, context: &mut Context<Self>) {
+        self.fetching = false;
+        match webhooks {
+            Ok(webhooks) => {
+                let found: HashSet<DeliveryId> = webhooks.iter().map(|(id, _)| *id).collect();
+                for (id, webhook) in webhooks {
+                    self.state.queue_mut().supply(id, webhook);
+                }
+                for id in asked.into_iter().filter(|id| !found.contains(id)) {
+                    // Gone from the store: it was ended by a purge or a sweep.
+                    self.state.queue_mut().remove(id);
+                }
+                self.pump(context);
+            }
+            Err(error) => {
+                log::warn!(host:% = self.name, error:% = error; "webhooks could not be read");
+                context.run_later(BREATHER * 10, Self::pump);
+            }
+        }
+    }
+}
+
+impl Handler<HostCommand> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, command: HostCommand, context: &mut Context<Self>) {
+        self.received += 1;
+        let now = self.now();
+        match command {
+            HostCommand::Cancel(ids, reply) => self.cancel(ids, reply, now, context),
+            HostCommand::Expire(ids) => {
+                for id in ids {
+                    if !self.state.is_in_flight(id) && !self.settling.contains(&id) {
+                        self.end(id, End::Expired, now, context);
+                    }
+                }
+            }
+            HostCommand::Explain(record, reply) => {
+                let _left = reply.send(view::explain(self, &record, now));
+            }
+            HostCommand::Control(controls) => self.state.control(controls, now.moment),
+            HostCommand::Inspect(reply) => {
+                let _left = reply.send(view::snapshot(self, now));
+            }
+            HostCommand::InFlight(reply) => {
+                let _left = reply.send(self.state.in_flight_ids().collect());
+            }
+            HostCommand::Quiesce => {
+                self.quiet = true;
+                let changes = self.note_condition(now);
+                self.save(changes, now);
+            }
+        }
+        self.pump(context);
+    }
+}
+
+impl HostActor {
+    fn cancel(
+        &mut self,
+        ids: Vec<DeliveryId>,
+        reply: oneshot::Sender<Vec<Cancelled>>,
+        now: Now,
+        context: &mut Context<Self>,
+    ) {
+        let mut outcomes = Vec::with_capacity(ids.len());
+        let mut commits = Vec::new();
+        for id in ids {
+            if self.state.is_in_flight(id) {
+                outcomes.push(Cancelled::InFlight);
+                continue;
+            }
+            let (sender, committed) = oneshot::channel();
+            self.waiters.insert(id, sender);
+            self.end(id, End::Cancelled, now, context);
+            commits.push(committed);
+            outcomes.push(Cancelled::Done);
+        }
+        actix_rt::spawn(async move {
+            let durable = futures::future::join_all(commits).await.iter().all(Result::is_ok);
+            if durable {
+                let _left = reply.send(outcomes);
+            }
+        });
+    }
+}
+
+impl Handler<Stop> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
+        self.stopped = true;
+        context.stop();
+    }
+}

@@ -1,0 +1,280 @@
+//! The engine itself: the store, the routers and what operators asked, behind one handle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::BoxFuture;
+
+use crate::delivery::engine::{Cancelled, Engine, Explanation, WaitReason};
+use crate::delivery::feeder::Feeder;
+use crate::delivery::host::HostCommand;
+use crate::delivery::router::{Broadcast, Command};
+use crate::delivery::shard::Surroundings;
+use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
+use crate::model::{DeliveryId, HostControls, HostName, StoredState};
+use crate::store::{DeliveryRecord, StoreError};
+
+/// How long an answer of a host actor is waited for: it answers in microseconds, unless its arbiter
+/// is stuck.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Deliveries that are cancelled in one go.
+const PURGE: usize = 1000;
+/// How far the place in a deep queue is counted.
+const PLACE_MAX: u64 = 100_000;
+
+/// The running engine.
+#[derive(Clone)]
+pub struct LiveEngine(Arc<Parts>);
+
+struct Parts {
+    around: Surroundings,
+    feeder: Arc<Feeder>,
+    stopping: AtomicBool,
+}
+
+impl LiveEngine {
+    /// An engine over running routers.
+    pub fn new(around: Surroundings, feeder: Arc<Feeder>) -> Self {
+        Self(Arc::new(Parts { around, feeder, stopping: AtomicBool::new(false) }))
+    }
+
+    /// From now on triggers are refused.
+    pub fn refuse(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Starts no more sends, and waits up to `patience` for what is in flight to finish and be
+    /// committed. Answers how many requests were still out.
+    pub async fn quiesce(&self, patience: Duration) -> u64 {
+        for router in self.0.feeder.routers() {
+            let _closed = router.send(Broadcast(|| HostCommand::Quiesce)).await;
+        }
+        let started = actix_rt::time::Instant::now();
+        loop {
+            let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            let out: u64 = self.0.feeder.counters().map(|arbiter| load(&arbiter.in_flight)).sum();
+            let open: u64 =
+                self.0.feeder.counters().map(|arbiter| load(&arbiter.uncommitted)).sum();
+            if (out == 0 && open == 0) || started.elapsed() >= patience {
+                return out;
+            }
+            actix_rt::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Parts {
+    fn ask<T: Send + 'static>(
+        &self,
+        id: DeliveryId,
+        host: HostName,
+        start: bool,
+        command: impl FnOnce(oneshot::Sender<T>) -> HostCommand,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        self.ask_host(id.host(), host, start, command)
+    }
+
+    fn ask_host<T: Send + 'static>(
+        &self,
+        number: crate::model::HostNumber,
+        host: HostName,
+        start: bool,
+        command: impl FnOnce(oneshot::Sender<T>) -> HostCommand,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let (sender, reply) = oneshot::channel();
+        let command = Command { host: host.clone(), number, command: command(sender), start };
+        let sent = self.feeder.router(&host).try_send(command).is_ok();
+        async move {
+            let busy = || StoreError::Unavailable("the host's actor is busy or starting".into());
+            if !sent {
+                return Err(busy());
+            }
+            match actix_rt::time::timeout(ANSWER, reply).await {
+                Ok(Ok(answer)) => Ok(answer),
+                _ => Err(busy()),
+            }
+        }
+        .boxed()
+    }
+
+    async fn explain(self: Arc<Self>, id: DeliveryId) -> Result<Option<Explanation>, StoreError> {
+        let Some(record) = self.around.store.find(id).await? else { return Ok(None) };
+        match record.state {
+            StoredState::Ended(_) => Ok(None),
+            StoredState::Parked => self.explain_parked(&record).await.map(Some),
+            StoredState::Pending => self.explain_pending(record).await.map(Some),
+        }
+    }
+
+    async fn explain_parked(&self, record: &DeliveryRecord) -> Result<Explanation, StoreError> {
+        let place = self.around.store.place(record.id, PLACE_MAX).await?;
+        let key = record.ordering_key.as_deref().unwrap_or_default();
+        let reason = match place.and_then(|place| place.behind) {
+            Some(head) => format!("ordering key {key:?} is held by {head}, which comes first"),
+            None => format!("ordering key {key:?} is held by another delivery"),
+        };
+        Ok(Explanation {
+            state: "waiting",
+            waits_for: Some(WaitReason::Order),
+            reason,
+            next_attempt_at: None,
+            ahead: None,
+        })
+    }
+
+    async fn explain_pending(&self, record: DeliveryRecord) -> Result<Explanation, StoreError> {
+        let (id, host) = (record.id, record.host.clone());
+        let boxed = Box::new(record);
+        let asked = self.ask(id, host, true, |reply| HostCommand::Explain(boxed, reply));
+        let mut explanation = asked.await?;
+        if explanation.ahead.is_none() && explanation.state == "waiting" {
+            // Too deep for the window: the store knows the place.
+            let place = self.around.store.place(id, PLACE_MAX).await?;
+            explanation.ahead = place.map(|place| place.ahead);
+        }
+        Ok(explanation)
+    }
+
+    async fn cancel(self: Arc<Self>, id: DeliveryId) -> Result<Cancelled, StoreError> {
+        let Some(record) = self.around.store.find(id).await? else {
+            return Ok(Cancelled::Unknown);
+        };
+        if matches!(record.state, StoredState::Ended(_)) && !record.blocks_key {
+            return Ok(Cancelled::Ended);
+        }
+        let asked =
+            self.ask(id, record.host, true, |reply| HostCommand::Cancel(vec![id], reply)).await?;
+        Ok(asked.first().copied().unwrap_or(Cancelled::Unknown))
+    }
+
+    async fn control(
+        self: Arc<Self>,
+        host: HostName,
+        controls: HostControls,
+    ) -> Result<(), StoreError> {
+        let number = self.around.store.number(host.clone()).await?;
+        self.around.store.control(number, controls.clone()).await?;
+        if controls == HostControls::default() {
+            self.around.controls.remove(&host);
+        } else {
+            self.around.controls.insert(host.clone(), controls.clone());
+        }
+        let command = HostCommand::Control(controls);
+        let command = Command { host: host.clone(), number, command, start: true };
+        let _closed = self.feeder.router(&host).send(command).await;
+        Ok(())
+    }
+
+    async fn purge(self: Arc<Self>, host: HostName) -> Result<u64, StoreError> {
+        let Some(number) = self.around.store.known_number(&host) else { return Ok(0) };
+        let mut purged = 0;
+        loop {
+            let out = self.in_flight_of(number, &host).await;
+            let page = self.around.store.page(number, PURGE + out.len()).await?;
+            let ids: Vec<DeliveryId> =
+                page.iter().map(|entry| entry.id).filter(|id| !out.contains(id)).collect();
+            if ids.is_empty() {
+                return Ok(purged);
+            }
+            let asked =
+                self.ask_host(number, host.clone(), true, |reply| HostCommand::Cancel(ids, reply));
+            let outcomes = asked.await?;
+            purged += outcomes.iter().filter(|one| **one == Cancelled::Done).count() as u64;
+        }
+    }
+
+    async fn in_flight_of(
+        &self,
+        number: crate::model::HostNumber,
+        host: &HostName,
+    ) -> Vec<DeliveryId> {
+        let asked = self.ask_host(number, host.clone(), true, HostCommand::InFlight);
+        asked.await.unwrap_or_default()
+    }
+}
+
+impl Engine for LiveEngine {
+    fn explain(
+        &self,
+        id: DeliveryId,
+    ) -> BoxFuture<'static, Result<Option<Explanation>, StoreError>> {
+        self.0.clone().explain(id).boxed()
+    }
+
+    fn cancel(&self, id: DeliveryId) -> BoxFuture<'static, Result<Cancelled, StoreError>> {
+        self.0.clone().cancel(id).boxed()
+    }
+
+    fn redrive(
+        &self,
+        ids: Vec<DeliveryId>,
+    ) -> BoxFuture<'static, Result<Vec<DeliveryId>, StoreError>> {
+        self.0.around.store.redrive(ids, self.0.around.clock.wall())
+    }
+
+    fn skip(&self, id: DeliveryId) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.0.around.store.skip(id, self.0.around.clock.wall())
+    }
+
+    fn control(
+        &self,
+        host: HostName,
+        controls: HostControls,
+    ) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.0.clone().control(host, controls).boxed()
+    }
+
+    fn purge(&self, host: HostName) -> BoxFuture<'static, Result<u64, StoreError>> {
+        self.0.clone().purge(host).boxed()
+    }
+
+    fn controls(&self, host: &HostName) -> HostControls {
+        self.0.around.controls.get(host).map(|entry| entry.clone()).unwrap_or_default()
+    }
+
+    fn host(&self, host: HostName) -> BoxFuture<'static, Option<HostSnapshot>> {
+        let parts = self.0.clone();
+        async move {
+            let number = parts.around.store.known_number(&host)?;
+            parts.ask_host(number, host, false, HostCommand::Inspect).await.ok()
+        }
+        .boxed()
+    }
+
+    fn hosts(&self) -> Vec<HostSnapshot> {
+        self.0.around.registry.all()
+    }
+
+    fn in_flight(&self, limit: usize) -> BoxFuture<'static, Vec<DeliveryId>> {
+        let parts = self.0.clone();
+        async move {
+            let mut ids = Vec::new();
+            for snapshot in parts.around.registry.all() {
+                if ids.len() >= limit {
+                    break;
+                }
+                if snapshot.in_flight == 0 {
+                    continue;
+                }
+                if let Some(number) = parts.around.store.known_number(&snapshot.host) {
+                    ids.extend(parts.in_flight_of(number, &snapshot.host).await);
+                }
+            }
+            ids.truncate(limit);
+            ids
+        }
+        .boxed()
+    }
+
+    fn arbiters(&self) -> Vec<ArbiterStats> {
+        let counters = self.0.feeder.counters().enumerate();
+        counters.map(|(arbiter, counters)| counters.stats(arbiter)).collect()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,158 @@
+//! Makes verdicts durable, in batches: one recorder a shard collects what its host actors decide
+//! and tells each of them when it is committed.
+//!
+//! Outcomes that are not committed yet are bounded: at the bound no send starts, since what was
+//! sent and not recorded is sent again after a crash.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::Addr;
+
+use crate::delivery::host::{Committed, HostActor};
+use crate::delivery::shard::ArbiterCounters;
+use crate::model::{DeliveryId, HostNumber, Pending, Settlement};
+use crate::store::{HostUpdate, Store, StoreError};
+
+/// Outcomes that one shard may hold uncommitted. At 20,000 outcomes a second this is half a second
+/// of a stalled disk.
+const UNCOMMITTED_MAX: usize = 10_000;
+/// Pause before a batch that the store refused is offered again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Collects settlements and commits them.
+pub struct Recorder {
+    store: Arc<dyn Store>,
+    counters: Arc<ArbiterCounters>,
+    batch: RefCell<Batch>,
+    flushing: Cell<bool>,
+    uncommitted: Cell<usize>,
+}
+
+#[derive(Default)]
+struct Batch {
+    settlements: Vec<Settlement>,
+    updates: HashMap<HostNumber, HostUpdate>,
+    owners: HashMap<HostNumber, Addr<HostActor>>,
+}
+
+impl Recorder {
+    /// An empty recorder.
+    pub fn new(store: Arc<dyn Store>, counters: Arc<ArbiterCounters>) -> Rc<Self> {
+        Rc::new(Self {
+            store,
+            counters,
+            batch: RefCell::default(),
+            flushing: Cell::new(false),
+            uncommitted: Cell::new(0),
+        })
+    }
+
+    /// Whether no further send may start.
+    pub fn is_full(&self) -> bool {
+        self.uncommitted.get() >= UNCOMMITTED_MAX
+    }
+
+    /// Takes a settlement; `owner` hears of its commit.
+    pub fn settle(self: &Rc<Self>, settlement: Settlement, owner: Addr<HostActor>) {
+        {
+            let mut batch = self.batch.borrow_mut();
+            batch.owners.insert(settlement.id.host(), owner);
+            batch.settlements.push(settlement);
+        }
+        self.count(self.uncommitted.get() + 1);
+        self.flush_soon();
+    }
+
+    /// Takes a host's state and changes of condition.
+    pub fn update(self: &Rc<Self>, update: HostUpdate) {
+        {
+            let mut batch = self.batch.borrow_mut();
+            match batch.updates.get_mut(&update.host) {
+                Some(earlier) => {
+                    earlier.saved = update.saved;
+                    earlier.changes.extend(update.changes);
+                }
+                None => {
+                    batch.updates.insert(update.host, update);
+                }
+            }
+        }
+        self.flush_soon();
+    }
+
+    fn count(&self, uncommitted: usize) {
+        self.uncommitted.set(uncommitted);
+        self.counters.uncommitted.store(uncommitted as u64, Ordering::Relaxed);
+    }
+
+    /// One batch is under way at a time; what comes in meanwhile is the next.
+    fn flush_soon(self: &Rc<Self>) {
+        if self.flushing.replace(true) {
+            return;
+        }
+        let recorder = self.clone();
+        actix_rt::spawn(async move {
+            // What is decided in the same turn of the runtime goes in the same batch.
+            tokio::task::yield_now().await;
+            while recorder.flush().await {}
+            recorder.flushing.set(false);
+        });
+    }
+
+    /// Commits what is there; answers whether there was anything.
+    async fn flush(&self) -> bool {
+        let batch = std::mem::take(&mut *self.batch.borrow_mut());
+        if batch.settlements.is_empty() && batch.updates.is_empty() {
+            return false;
+        }
+        let updates: Vec<HostUpdate> = batch.updates.into_values().collect();
+        let released = loop {
+            match self.store.settle(batch.settlements.clone(), updates.clone()).await {
+                Ok(released) => break released,
+                Err(StoreError::Closed(why)) => {
+                    log::error!(
+                        outcomes = batch.settlements.len(), why = why.as_str();
+                        "store closed before outcomes were committed; they will be sent again"
+                    );
+                    self.count(self.uncommitted.get() - batch.settlements.len());
+                    return true;
+                }
+                Err(error) => {
+                    log::warn!(error:% = error; "outcomes not committed yet, trying again");
+                    actix_rt::time::sleep(AGAIN).await;
+                }
+            }
+        };
+        self.count(self.uncommitted.get() - batch.settlements.len());
+        tell(&batch.settlements, released, batch.owners);
+        true
+    }
+}
+
+fn tell(
+    settlements: &[Settlement],
+    released: Vec<(crate::model::HostName, Pending)>,
+    owners: HashMap<HostNumber, Addr<HostActor>>,
+) {
+    let mut news: HashMap<HostNumber, (Vec<DeliveryId>, Vec<Pending>)> = HashMap::new();
+    for settlement in settlements {
+        news.entry(settlement.id.host()).or_default().0.push(settlement.id);
+    }
+    for (_, entry) in released {
+        news.entry(entry.host()).or_default().1.push(entry);
+    }
+    for (host, (ids, released)) in news {
+        if let Some(owner) = owners.get(&host) {
+            // A full or closed mailbox costs time only: the store has it all, and a host actor that
+            // starts again reads it from there.
+            if owner.try_send(Committed { ids, released }).is_err() {
+                log::debug!(host = host.0; "a host actor missed a commit");
+            }
+        }
+    }
+}

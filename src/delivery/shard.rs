@@ -1,0 +1,151 @@
+//! What the actors of one arbiter share, and the registry of live host actors that all threads
+//! read.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix::Addr;
+use dashmap::DashMap;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::delivery::recorder::Recorder;
+use crate::delivery::router::Router;
+use crate::delivery::sender::Sender;
+use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
+use crate::model::{HostControls, HostName};
+use crate::store::Store;
+
+/// Makes the sender of a host, on the arbiter that will use it.
+pub type SenderFactory = Arc<dyn Fn(&HostName) -> Rc<dyn Sender> + Send + Sync>;
+
+/// Live host actors by name: the latest snapshot of each.
+#[derive(Default)]
+pub struct Registry {
+    hosts: DashMap<HostName, HostSnapshot>,
+}
+
+impl Registry {
+    /// Takes a host actor's newest snapshot.
+    pub fn publish(&self, snapshot: HostSnapshot) {
+        self.hosts.insert(snapshot.host.clone(), snapshot);
+    }
+
+    /// A host actor is no more.
+    pub fn withdraw(&self, host: &HostName) {
+        self.hosts.remove(host);
+    }
+
+    /// All snapshots.
+    pub fn all(&self) -> Vec<HostSnapshot> {
+        self.hosts.iter().map(|entry| entry.value().clone()).collect()
+    }
+}
+
+/// What operators asked, of every host where it is not the default.
+pub type Controls = Arc<DashMap<HostName, HostControls>>;
+
+/// Counters of one arbiter.
+#[derive(Default)]
+pub struct ArbiterCounters {
+    /// Host actors alive.
+    pub alive: AtomicU64,
+    /// Started.
+    pub started: AtomicU64,
+    /// Stopped because idle.
+    pub stopped: AtomicU64,
+    /// Died and were started again.
+    pub restarted: AtomicU64,
+    /// Messages on their way to the router.
+    pub router_mailbox: AtomicU64,
+    /// Hosts that sleep.
+    pub asleep: AtomicU64,
+    /// Requests under way.
+    pub in_flight: AtomicU64,
+    /// Outcomes not committed.
+    pub uncommitted: AtomicU64,
+    /// Attempts that ended.
+    pub attempts: AtomicU64,
+    /// Answered 2xx.
+    pub delivered: AtomicU64,
+    /// Refused by a limit.
+    pub refused: AtomicU64,
+    /// Without an answer.
+    pub unanswered: AtomicU64,
+}
+
+impl ArbiterCounters {
+    /// The counters as one value.
+    pub fn stats(&self, arbiter: usize) -> ArbiterStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ArbiterStats {
+            arbiter,
+            hosts_alive: read(&self.alive),
+            hosts_started: read(&self.started),
+            hosts_stopped: read(&self.stopped),
+            hosts_restarted: read(&self.restarted),
+            router_mailbox: read(&self.router_mailbox),
+            hosts_asleep: read(&self.asleep),
+            in_flight: read(&self.in_flight),
+            uncommitted: read(&self.uncommitted),
+            attempts: read(&self.attempts),
+            delivered: read(&self.delivered),
+            refused: read(&self.refused),
+            unanswered: read(&self.unanswered),
+        }
+    }
+}
+
+/// What comes in from outside an arbiter: the same for every arbiter, and for tests.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Durable truth.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+    /// Settings.
+    pub settings: Arc<Settings>,
+    /// Makes senders.
+    pub senders: SenderFactory,
+    /// Live host actors.
+    pub registry: Arc<Registry>,
+    /// What operators asked.
+    pub controls: Controls,
+    /// Seed of the dice that spread retries.
+    pub seed: u64,
+}
+
+/// What the actors of one arbiter share.
+pub struct Shard {
+    /// From outside.
+    pub around: Surroundings,
+    /// Which arbiter.
+    pub arbiter: usize,
+    /// Its router.
+    pub router: Addr<Router>,
+    /// Makes verdicts durable.
+    pub recorder: Rc<Recorder>,
+    /// Counters that other threads read.
+    pub counters: Arc<ArbiterCounters>,
+    /// Bytes of webhooks that all windows of the arbiter hold.
+    pub bytes: Cell<usize>,
+    /// Dice.
+    pub dice: Cell<fastrand::Rng>,
+}
+
+impl Shard {
+    /// A number from 0 to 1.
+    pub fn roll(&self) -> f64 {
+        let mut dice = self.dice.replace(fastrand::Rng::with_seed(0));
+        let roll = dice.f64();
+        self.dice.set(dice);
+        roll
+    }
+
+    /// The arbiter's share of the memory for windows, in bytes.
+    pub fn memory(&self) -> usize {
+        self.around.settings.actors.memory / self.around.settings.actors.shards.max(1)
+    }
+}

@@ -1,0 +1,217 @@
+//! The rate of a host that does not say its limit, found the way congestion control finds a link's:
+//! a refusal cuts it, quiet time raises it.
+//!
+//! A refusal says more than 'too fast': the successes since the last wait, divided by the length of
+//! that cycle with the coming wait in it, are what the host really takes. So the first cut lands
+//! near the limit at once instead of halving towards it, and every later one is a few percent.
+
+use std::time::Duration;
+
+use crate::model::Moment;
+use crate::policy::pace::{Pace, burst_of};
+
+/// A cut takes at least this share away…
+const CUT_MIN: f64 = 0.97;
+/// …and at most this: one odd cycle must not starve a host.
+const CUT_MAX: f64 = 0.5;
+/// Never slower than one request in a minute: what is slower cannot be told from a wait.
+const RATE_MIN: f64 = 1.0 / 60.0;
+/// Growth a second right after a cut: at 100/s a quarter of a request, so that a limit is found
+/// again within seconds and overrun by well under 1 %.
+const GROWTH: f64 = 0.0025;
+/// Growth doubles each time this long has passed without a refusal, so that a raised limit is found…
+const GROWTH_DOUBLES: Duration = Duration::from_secs(20);
+/// …but never gets faster than this a second.
+const GROWTH_MAX: f64 = 0.05;
+/// A pause between sends that ends a cycle: what was sent before it says nothing about the limit.
+const LULL: Duration = Duration::from_secs(1);
+/// After this long without a refusal the rate is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(30 * 60);
+
+/// The learned rate of one host.
+#[derive(Clone, Debug, Default)]
+pub struct LearnedRate {
+    known: Option<Known>,
+    cycle: Option<Cycle>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    pace: Pace,
+    cut: Moment,
+    grown: Moment,
+    /// Whether the rate held a send back since it last grew: a rate that binds nothing must not
+    /// climb on it.
+    bound: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cycle {
+    began: Moment,
+    last_send: Moment,
+    successes: u32,
+}
+
+impl LearnedRate {
+    /// A rate that was learned before a restart, requests a second.
+    pub fn restored(rate: f64, now: Moment) -> Self {
+        let mut learned = Self::default();
+        learned.set(rate, now);
+        learned
+    }
+
+    /// Requests a second; `None` while none was needed.
+    pub fn rate(&self) -> Option<f64> {
+        self.known.as_ref().map(|known| known.pace.rate())
+    }
+
+    /// When the rate lets the next one go: `None` for now.
+    pub fn ready_at(&mut self, now: Moment) -> Option<Moment> {
+        self.grow(now);
+        let known = self.known.as_mut()?;
+        let ready = known.pace.ready_at(now);
+        known.bound |= ready.is_some();
+        ready
+    }
+
+    /// A request goes out.
+    pub fn sent(&mut self, now: Moment) {
+        let lull = match self.rate() {
+            Some(rate) => LULL.max(Duration::from_secs_f64((3.0 / rate).min(600.0))),
+            None => LULL,
+        };
+        match &mut self.cycle {
+            Some(cycle) if now.since(cycle.last_send) < lull => cycle.last_send = now,
+            _ => self.cycle = Some(Cycle { began: now, last_send: now, successes: 0 }),
+        }
+        if let Some(known) = &mut self.known {
+            known.pace.take(now);
+        }
+    }
+
+    /// The host took a request.
+    pub fn succeeded(&mut self) {
+        if let Some(cycle) = &mut self.cycle {
+            cycle.successes += 1;
+        }
+    }
+
+    /// The host refused a request that was sent at `sent`, and will be left alone for `wait`.
+    /// Refusals of requests that were out when the rate was last cut belong to that cut.
+    pub fn refused(&mut self, sent: Moment, wait: Duration, now: Moment) {
+        let ended = now + wait;
+        if self.known.as_ref().is_some_and(|known| sent <= known.cut) {
+            if let Some(cycle) = &mut self.cycle {
+                cycle.began = cycle.began.max(ended);
+                cycle.last_send = cycle.last_send.max(ended);
+            }
+            return;
+        }
+        let measured = self.cycle.map_or(RATE_MIN, |cycle| {
+            let length = ended.since(cycle.began).as_secs_f64().max(0.001);
+            f64::from(cycle.successes.max(1)) / length
+        });
+        let rate = match self.rate() {
+            None => measured,
+            Some(rate) => measured.min(rate * CUT_MIN).max(rate * CUT_MAX),
+        };
+        self.set(rate, now);
+        self.cycle = Some(Cycle { began: ended, last_send: ended, successes: 0 });
+    }
+
+    /// A wait is over: what was saved up during it is not to be sent as a burst.
+    pub fn wait_ended(&mut self, now: Moment) {
+        if let Some(known) = &mut self.known {
+            known.pace.drain_to(1.0, now);
+        }
+    }
+
+    fn set(&mut self, rate: f64, now: Moment) {
+        let rate = rate.max(RATE_MIN);
+        let pace = Pace::starting_slow(rate, burst_of(rate), now);
+        self.known = Some(Known { pace, cut: now, grown: now, bound: false });
+    }
+
+    fn grow(&mut self, now: Moment) {
+        let Some(known) = &mut self.known else { return };
+        let since_cut = now.since(known.cut);
+        if since_cut > FORGOTTEN {
+            self.known = None;
+            return;
+        }
+        let elapsed = now.since(known.grown);
+        if elapsed < Duration::from_millis(100) {
+            return;
+        }
+        known.grown = now;
+        if !std::mem::take(&mut known.bound) {
+            return;
+        }
+        let doublings = since_cut.as_secs_f64() / GROWTH_DOUBLES.as_secs_f64();
+        let growth = (GROWTH * doublings.exp2()).min(GROWTH_MAX);
+        // A second at most: time in which nothing was sent proves nothing.
+        let share = growth * elapsed.as_secs_f64().min(1.0);
+        let rate = known.pace.rate() * (1.0 + share);
+        known.pace.set(rate, burst_of(rate), now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_first_refusal_lands_near_the_limit() {
+        let mut learned = LearnedRate::default();
+        for step in 0..100 {
+            learned.sent(at(step / 4));
+            learned.succeeded();
+        }
+        learned.sent(at(25));
+        learned.refused(at(25), Duration::from_secs(1), at(26));
+        let rate = learned.rate().expect("learned");
+        assert!((90.0..100.0).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn refusals_of_one_round_cut_once() {
+        let mut learned = LearnedRate::restored(100.0, at(0));
+        for millis in [10, 11, 12] {
+            learned.sent(at(millis));
+        }
+        for _ in 0..100 {
+            learned.succeeded();
+        }
+        learned.refused(at(10), Duration::ZERO, at(20));
+        let once = learned.rate();
+        learned.refused(at(11), Duration::ZERO, at(21));
+        learned.refused(at(12), Duration::ZERO, at(22));
+        assert_eq!(learned.rate(), once);
+        assert!((once.expect("learned") - 97.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_rate_that_binds_climbs_and_one_that_does_not_stays() {
+        let mut learned = LearnedRate::restored(10.0, at(0));
+        for second in 1..20 {
+            learned.ready_at(at(second * 1000));
+        }
+        assert_eq!(learned.rate(), Some(10.0));
+        for step in 200..400 {
+            learned.sent(at(step * 100));
+            learned.ready_at(at(step * 100));
+        }
+        assert!(learned.rate().expect("known") > 10.0);
+    }
+
+    #[test]
+    fn it_is_forgotten_after_half_an_hour_without_refusal() {
+        let mut learned = LearnedRate::restored(10.0, at(0));
+        learned.ready_at(at(31 * 60_000));
+        assert_eq!(learned.rate(), None);
+    }
+}

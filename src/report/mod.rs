@@ -1,0 +1,3 @@
+//! What happened: counts and latencies, kept small enough to have one per host.
+
+pub mod tally;
