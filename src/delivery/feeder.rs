@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::Addr;
+use futures::FutureExt;
 use parking::Mutex;
 
 use crate::delivery::host::HostCommand;
@@ -110,7 +111,7 @@ impl Feeder {
         }
     }
 
-    /// Runs for the life of the process.
+    /// Runs until the store is closed.
     pub async fn run(self: Arc<Self>, around: Surroundings) {
         let chores = [
             (CATCH_UP, Chore::CatchUp),
@@ -120,7 +121,7 @@ impl Feeder {
         ];
         let tasks = chores.map(|(every, chore)| {
             let (feeder, around) = (self.clone(), around.clone());
-            async move {
+            let task = async move {
                 loop {
                     actix_rt::time::sleep(every).await;
                     if let Err(error) = feeder.chore(chore, &around).await {
@@ -130,9 +131,10 @@ impl Feeder {
                         log::warn!(chore:? = chore, error:% = error; "will be tried again");
                     }
                 }
-            }
+            };
+            task.boxed_local()
         });
-        futures::future::join_all(tasks).await;
+        futures::future::select_all(tasks).await;
     }
 
     async fn chore(&self, chore: Chore, around: &Surroundings) -> Result<(), StoreError> {

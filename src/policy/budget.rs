@@ -249,7 +249,11 @@ impl Budget {
         let tolerance = if bucket.coarse { TOLERANCE_COARSE } else { TOLERANCE_FINE };
         let apart = resets.since(window.resets).max(window.resets.since(resets));
         window.length = window.length.max(length);
-        if apart <= tolerance || !newer {
+        // A newer answer that names more remaining is of a new window, wherever a reset in whole
+        // seconds seems to put it.
+        if newer && remaining > window.remaining {
+            *window = Window { length: window.length, ..fresh };
+        } else if apart <= tolerance || !newer {
             // The same window: what remains only falls, and the earliest reset is the nearest to
             // the truth, since hosts round up.
             window.remaining = window.remaining.min(remaining);

@@ -249,7 +249,8 @@ impl HostState {
             return held(reason, Some(wait.until), words);
         }
         let in_flight = self.in_flight();
-        if in_flight >= self.concurrency.limit() {
+        // While probing, the probes are the limit.
+        if in_flight >= self.concurrency.limit() && self.gate == Gate::Open {
             return held(WaitReason::InFlightLimit, None, "all requests in flight are taken");
         }
         let paced = self.pace_hold(in_flight, now);
@@ -355,12 +356,12 @@ impl HostState {
         };
         match meaning {
             Meaning::Refused => {
+                // The rate steers from here; halving the in-flight limit as well would hold a
+                // slow host far below it.
                 self.learned.refused(flight.sent, wait.unwrap_or_default(), now);
-                self.halve(flight.sent, now);
             }
             Meaning::Overloaded => {
                 self.learned.refused(flight.sent, Duration::ZERO, now);
-                self.halve(flight.sent, now);
             }
             Meaning::Failed { counts: true, .. } => self.halve(flight.sent, now),
             Meaning::Delivered | Meaning::Permanent | Meaning::Failed { .. } => {
@@ -545,3 +546,6 @@ impl Overload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

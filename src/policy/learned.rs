@@ -3,7 +3,8 @@
 //!
 //! A refusal says more than 'too fast': the successes since the last wait, divided by the length of
 //! that cycle with the coming wait in it, are what the host really takes. So the first cut lands
-//! near the limit at once instead of halving towards it, and every later one is a few percent.
+//! near the limit at once instead of halving towards it. A long cycle in which the rate climbed says
+//! less than its end does: there a cut is a few percent.
 
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ const GROWTH: f64 = 0.0025;
 const GROWTH_DOUBLES: Duration = Duration::from_secs(20);
 /// …but never gets faster than this a second.
 const GROWTH_MAX: f64 = 0.05;
+/// A cycle longer than this, or than ten waits, is mostly climbing.
+const CYCLE_LONG: Duration = Duration::from_secs(10);
+/// The end of the first cycle that is measured: what is before it was the ramp.
+const RECENT: Duration = Duration::from_secs(1);
 /// A pause between sends that ends a cycle: what was sent before it says nothing about the limit.
 const LULL: Duration = Duration::from_secs(1);
 /// After this long without a refusal the rate is forgotten.
@@ -50,6 +55,27 @@ struct Cycle {
     began: Moment,
     last_send: Moment,
     successes: u32,
+    /// Starts of the last two stretches of [`RECENT`], with the successes until then.
+    marks: [(Moment, u32); 2],
+}
+
+impl Cycle {
+    fn new(began: Moment) -> Self {
+        Self { began, last_send: began, successes: 0, marks: [(began, 0); 2] }
+    }
+
+    fn sent(&mut self, now: Moment) {
+        self.last_send = now;
+        if now.since(self.marks[1].0) >= RECENT {
+            self.marks = [self.marks[1], (now, self.successes)];
+        }
+    }
+
+    /// Requests a second that the host took since `from`, with the coming wait in it.
+    fn rate_since(&self, (from, before): (Moment, u32), ended: Moment) -> f64 {
+        let length = ended.since(from).as_secs_f64().max(0.001);
+        f64::from((self.successes - before).max(1)) / length
+    }
 }
 
 impl LearnedRate {
@@ -81,8 +107,8 @@ impl LearnedRate {
             None => LULL,
         };
         match &mut self.cycle {
-            Some(cycle) if now.since(cycle.last_send) < lull => cycle.last_send = now,
-            _ => self.cycle = Some(Cycle { began: now, last_send: now, successes: 0 }),
+            Some(cycle) if now.since(cycle.last_send) < lull => cycle.sent(now),
+            _ => self.cycle = Some(Cycle::new(now)),
         }
         if let Some(known) = &mut self.known {
             known.pace.take(now);
@@ -107,16 +133,18 @@ impl LearnedRate {
             }
             return;
         }
-        let measured = self.cycle.map_or(RATE_MIN, |cycle| {
-            let length = ended.since(cycle.began).as_secs_f64().max(0.001);
-            f64::from(cycle.successes.max(1)) / length
-        });
+        let cycle = self.cycle.unwrap_or(Cycle::new(now));
+        let is_long = now.since(cycle.began) > CYCLE_LONG.max(wait * 10);
         let rate = match self.rate() {
-            None => measured,
-            Some(rate) => measured.min(rate * CUT_MIN).max(rate * CUT_MAX),
+            None => cycle.rate_since(cycle.marks[0], ended),
+            Some(rate) if is_long => rate * CUT_MIN,
+            Some(rate) => {
+                let measured = cycle.rate_since((cycle.began, 0), ended);
+                measured.min(rate * CUT_MIN).max(rate * CUT_MAX)
+            }
         };
         self.set(rate, now);
-        self.cycle = Some(Cycle { began: ended, last_send: ended, successes: 0 });
+        self.cycle = Some(Cycle::new(ended));
     }
 
     /// A wait is over: what was saved up during it is not to be sent as a burst.
