@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 done with a bad outcome, 2 refused (settings, arguments, server).
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ The config.toml that comes with Hostline explains every key.";
 ///
 /// Without a command, `serve` runs.
 #[derive(Debug, Parser)]
-#[command(name = "hostline", version, after_help = EXAMPLES, subcommand_negates_reqs = true)]
+#[command(name = "hostline", version, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(flatten)]
     settings: SettingsArgs,
@@ -56,7 +57,6 @@ struct SettingsArgs {
     config: Option<PathBuf>,
     /// Override one setting, such as retry.base=30s (repeatable)
     #[arg(long, global = true, value_name = "KEY=VALUE", help_heading = "Settings")]
-    #[arg(value_parser = parse_set)]
     set: Vec<SetFlag>,
     /// What to log: error, warn, info, debug, trace (log.level; RUST_LOG wins)
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Settings")]
@@ -77,49 +77,166 @@ enum Command {
     Check(check::CheckArgs),
 }
 
-/// One `--set`. It may hold a secret, so `Debug` shows the key alone.
+/// One `--set`. It may hold a secret, so `Debug` shows nothing of it, and so does the parser.
 #[derive(Clone)]
-struct SetFlag {
-    key: String,
-    value: String,
+struct SetFlag(String);
+
+impl From<&str> for SetFlag {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
 }
 
 impl std::fmt::Debug for SetFlag {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}=***", self.key)
+        formatter.write_str("***")
     }
 }
 
-/// Parts key and value at the first `=` outside quotes (host names may be quoted).
-fn parse_set(text: &str) -> Result<SetFlag, String> {
-    let mut quoted = false;
-    let equals = text.char_indices().find(|(_, sign)| {
-        quoted ^= *sign == '"';
-        *sign == '=' && !quoted
-    });
-    let (at, _) = equals.ok_or("there is no `=`; write section.key=value")?;
-    Ok(SetFlag { key: text[..at].trim().into(), value: text[at + 1..].into() })
+impl SetFlag {
+    /// Parts key and value at the first `=` outside quotes; `None` when there is none.
+    fn parts(&self) -> Option<(&str, &str)> {
+        let mut quoted = false;
+        let equals = self.0.char_indices().find(|(_, sign)| {
+            quoted ^= *sign == '"';
+            *sign == '=' && !quoted
+        });
+        let (at, _) = equals?;
+        Some((self.0[..at].trim(), &self.0[at + 1..]))
+    }
+}
+
+impl SettingsArgs {
+    /// Everything that settings come from. Flags with a name of their own win over `--set`.
+    fn sources(&self, named: Vec<Flag>) -> Result<Sources, String> {
+        let mut flags = Vec::new();
+        for set in &self.set {
+            let (key, value) = set.parts().ok_or("--set without `=`; write section.key=value")?;
+            flags.push(Flag::Set { key: key.into(), value: value.into() });
+        }
+        flags.extend(named);
+        if let Some(level) = &self.log_level {
+            flags.push(named_flag("--log-level", "log.level", level));
+        }
+        let text = |part: OsString| part.to_string_lossy().into_owned();
+        let env = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        Ok(Sources { file: self.config.clone(), directory: PathBuf::new(), env, flags })
+    }
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let Cli { settings, serve: bare, command } = cli;
-    match command.unwrap_or_else(|| Command::Serve(serve::ServeArgs::default())) {
-        Command::Serve(args) => {
-            let args = args.or(bare);
-            with_settings(&settings, args.flags(), |loaded| serve::run(args, loaded))
+    let Cli { settings, serve, command } = Cli::parse();
+    match command {
+        None => with_settings(&settings, serve, |_| absent("serve")),
+        Some(Command::Serve(args)) => with_settings(&settings, args.or(serve), |_| absent("serve")),
+        Some(Command::Check(args)) => {
+            match settings.sources(args.serve.clone().or(serve).flags()) {
+                Ok(sources) => check::run(&args, load(sources)),
+                Err(wrong) => refuse(&wrong),
+            }
         }
-        Command::Check(args) => {
-            let flags = args.serve.clone().or(bare).flags();
-            check::run(&args, load(sources(&settings, flags)))
+        Some(_) if !serve.flags().is_empty() => {
+            refuse("--listen, --data and --shards belong to `serve` and `check`")
         }
-        Command::Send(args) => {
-            with_settings(&settings, bare.flags(), |_| send::run(args))
+        Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Demo(_)) => with_settings(&settings, serve, |_| absent("demo")),
+        Some(Command::Listen) => absent("listen"),
+    }
+}
+
+/// Loads the settings, starts logging and runs what needs both.
+fn with_settings(
+    settings: &SettingsArgs,
+    serve: serve::ServeArgs,
+    run: impl FnOnce(Loaded) -> ExitCode,
+) -> ExitCode {
+    let sources = match settings.sources(serve.flags()) {
+        Ok(sources) => sources,
+        Err(wrong) => return refuse(&wrong),
+    };
+    match load(sources) {
+        Ok(loaded) => {
+            logging::init(&loaded.settings.log);
+            run(loaded)
         }
-        Command::Demo(args) => {
-            with_settings(&settings, bare.flags(), |loaded| demo::run(args, loaded))
+        Err(errors) => refuse_settings(&errors),
+    }
+}
+
+fn absent(command: &str) -> ExitCode {
+    refuse(&format!("`{command}` is not part of this build"))
+}
+
+/// Says on standard error what was refused.
+fn refuse(wrong: &str) -> ExitCode {
+    eprintln!("error: {wrong}");
+    ExitCode::from(REFUSED)
+}
+
+fn refuse_settings(errors: &ConfigErrors) -> ExitCode {
+    for problem in errors.problems() {
+        eprintln!("error: {problem}");
+    }
+    ExitCode::from(REFUSED)
+}
+
+fn named_flag(flag: &'static str, key: &'static str, value: &str) -> Flag {
+    Flag::Named { flag, key, value: value.into() }
+}
+
+/// Writes to standard output. A reader that went away (`| head`) is no failure of ours.
+fn say(text: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_flags_hold_with_and_without_the_command() {
+        for line in [
+            &["hostline", "--listen", "127.0.0.1:1", "--shards", "2"][..],
+            &["hostline", "serve", "--listen", "127.0.0.1:1", "--shards", "2"],
+            &["hostline", "--listen", "127.0.0.1:1", "serve", "--shards", "2"],
+        ] {
+            let cli = Cli::try_parse_from(line).expect("a right command line");
+            let args = match cli.command {
+                Some(Command::Serve(args)) => args.or(cli.serve),
+                _ => cli.serve,
+            };
+            assert_eq!(args.listen.as_deref(), Some("127.0.0.1:1"));
+            assert_eq!(args.shards.as_deref(), Some("2"));
         }
-        Command::Listen => absent("listen"),
+    }
+
+    #[test]
+    fn global_flags_may_stand_on_either_side() {
+        for line in [["hostline", "--config", "a", "check"], ["hostline", "check", "--config", "a"]]
+        {
+            let cli = Cli::try_parse_from(line).expect("a right command line");
+            assert_eq!(cli.settings.config, Some("a".into()));
+        }
+    }
+
+    #[test]
+    fn set_is_parted_at_the_first_equals_sign_outside_quotes() {
+        let parts = |text: &str| {
+            let set = SetFlag::from(text);
+            set.parts().map(|(key, value)| (key.to_string(), value.to_string()))
+        };
+        assert_eq!(parts("a.b=c=d"), Some(("a.b".into(), "c=d".into())));
+        assert_eq!(parts("hosts.\"a=b\".c=1"), Some(("hosts.\"a=b\".c".into(), "1".into())));
+        assert_eq!(parts("a.b"), None);
+        assert_eq!(format!("{:?}", SetFlag::from("secrets.a=x")), "***");
     }
 }
