@@ -298,3 +298,44 @@ fn describe_refusal(status: StatusCode, raw: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_news_are_told() {
+        let view = |text: &str| serde_json::from_str::<DeliveryView>(text).expect("a view");
+        let mut progress = Progress::default();
+        let waiting = view(
+            r#"{"state":"waiting","waits_for":"backoff","reason":"goes again in 60 s",
+                "next_attempt_at":"2026-01-01T00:01:00Z","attempts":[
+                {"number":1,"status":503,"timings":{"total_us":12500}}]}"#,
+        );
+        assert_eq!(
+            progress.tell(&waiting),
+            "  attempt 1: 503 in 12.5 ms\n  \
+             waiting: goes again in 60 s (next: 2026-01-01T00:01:00Z)\n"
+        );
+        assert_eq!(progress.tell(&waiting), "");
+        let ended = view(
+            r#"{"state":"delivered","reason":"","attempts":[
+                {"number":1,"status":503},{"number":2,"status":200}]}"#,
+        );
+        assert_eq!(progress.tell(&ended), "  attempt 2: 200\ndelivered after 2 attempt(s)\n");
+        assert!(ended.has_ended() && !waiting.has_ended());
+    }
+
+    #[test]
+    fn a_problem_document_is_told_in_words() {
+        let raw = r#"{"title":"Not valid","detail":"1 error","status":422,
+                      "errors":[{"pointer":"/webhook/url","detail":"is no URL"}]}"#;
+        assert_eq!(
+            describe_refusal(StatusCode::UNPROCESSABLE_ENTITY, raw),
+            "the server answered 422 Unprocessable Entity: Not valid: 1 error\n  \
+             /webhook/url: is no URL"
+        );
+        let bare = describe_refusal(StatusCode::BAD_GATEWAY, "<html>");
+        assert_eq!(bare, "the server answered 502 Bad Gateway");
+    }
+}

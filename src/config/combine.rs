@@ -92,14 +92,13 @@ impl Checks<'_> {
         };
         let limits = &rules.limits;
         // What a host inherits is reported once, at the general rules.
-        if limits.requests_per_second.is_none() && is_set(self, &[&rate, &burst]) {
-            if let Some(number) = limits.burst {
-                self.refuse(
-                    &[&burst, &rate, "limits.burst", "limits.requests_per_second"],
-                    format!("= {number} has no rate to be a burst of"),
-                    format!("set {rate} as well, or {burst} = \"none\""),
-                );
-            }
+        let lacks_rate = limits.requests_per_second.is_none() && is_set(self, &[&rate, &burst]);
+        if let Some(number) = limits.burst.filter(|_| lacks_rate) {
+            self.refuse(
+                &[&burst, &rate, "limits.burst", "limits.requests_per_second"],
+                format!("= {number} has no rate to be a burst of"),
+                format!("set {rate} as well, or {burst} = \"none\""),
+            );
         }
         let (base, max) = (key("retry.base"), key("retry.max"));
         if rules.retry.base > rules.retry.max && is_set(self, &[&base, &max]) {

@@ -50,7 +50,7 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
         Slot::Duration(&mut all.server.client_timeout, 100 * MS, 10 * MINUTE)
     }),
     key("server.shutdown_timeout", "how long a stop waits for what is in flight", |all| {
-        Slot::Duration(&mut all.server.shutdown_timeout, 0 * MS, HOUR)
+        Slot::Duration(&mut all.server.shutdown_timeout, Duration::ZERO, HOUR)
     }),
     key("auth.keys_required", "whether requests need an API key", |all| {
         Slot::Switch(&mut all.auth.keys_required)
@@ -104,7 +104,7 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
         Slot::Ports(&mut all.sender.ports)
     }),
     key("sender.keep_alive", "how long an idle connection is kept", |all| {
-        Slot::Duration(&mut all.sender.keep_alive, 0 * MS, HOUR)
+        Slot::Duration(&mut all.sender.keep_alive, Duration::ZERO, HOUR)
     }),
     key("sender.max_answer", "bytes of an answer's body that are read", |all| {
         Slot::Size(&mut all.sender.max_answer, KIB, 64 * MIB)
