@@ -50,7 +50,7 @@ impl Case {
     /// The problems as people see them, without the temporary directory.
     fn problems(self) -> Vec<String> {
         let prefix = format!("{}/", self.directory.path().display());
-        let errors = load(self.sources).err().expect("the settings are wrong");
+        let errors = load(self.sources).expect_err("the settings are wrong");
         errors.problems().iter().map(|problem| problem.to_string().replace(&prefix, "")).collect()
     }
 
@@ -284,7 +284,7 @@ fn files_that_cannot_be_used_are_told() {
     assert!(broken[0].starts_with("config.toml:2: this is not TOML"), "{broken:?}");
 
     let sources = Sources { file: Some(Path::new("/nowhere/x.toml").into()), ..Sources::default() };
-    let errors = load(sources).err().expect("no such file");
+    let errors = load(sources).expect_err("no such file");
     assert!(errors.to_string().contains("--config /nowhere/x.toml"), "{errors}");
 
     let twice = Case::new("[hosts.A.retry]\nretries = 1\n[hosts.a.retry]\nretries = 2").problem();

@@ -13,7 +13,7 @@ use super::keys::{Key, NAMED_SECTIONS, RULES, SETTINGS, paths};
 use super::layers::{Entry, KeyPath, Layers, show_path, suggestion};
 use super::problem::{ConfigErrors, Origin, Problem};
 use super::slot::is_name;
-use super::{HostRules, Secret, Settings};
+use super::{Secret, Settings};
 
 /// Bytes of a signing key, as Standard Webhooks has it.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
@@ -299,11 +299,6 @@ fn with_defaults(mut origins: BTreeMap<String, Origin>) -> BTreeMap<String, Orig
         origins.entry(path.into()).or_insert(Origin::Default);
     }
     origins
-}
-
-/// The names of the keys that may differ per host, dotted.
-pub fn host_keys() -> impl Iterator<Item = &'static str> {
-    RULES.iter().map(|key: &Key<HostRules>| key.path)
 }
 
 /// The names of all fixed keys, dotted, in the order of the manual.

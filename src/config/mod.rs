@@ -16,7 +16,7 @@ mod problem;
 mod slot;
 pub mod units;
 
-pub use load::{Effective, Flag, Loaded, Sources, host_keys, known_keys, load};
+pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};
 pub use problem::{ConfigErrors, Origin, Problem};
 
 /// Everything that can be set, validated.
