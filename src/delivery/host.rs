@@ -232,12 +232,9 @@ impl HostActor {
         self.active = now.moment;
         self.shard.counters.in_flight.fetch_add(1, Ordering::Relaxed);
         let Some(webhook) = entry.webhook else { return };
-        let settings = &self.shard.around.settings;
-        let signing = webhook.secret_ref.clone();
-        let signing = signing.or_else(|| settings.rules_of(&self.name).signing_secret.clone());
         let sender =
             self.sender.get_or_insert_with(|| (self.shard.around.senders)(&self.name)).clone();
-        let request = AttemptRequest { id: entry.id, webhook, number: entry.attempts, signing };
+        let request = AttemptRequest { id: entry.id, webhook, number: entry.attempts };
         let (id, started) = (entry.id, now.wall);
         let address = context.address();
         let counters = self.shard.counters.clone();
