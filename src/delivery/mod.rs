@@ -1,15 +1,25 @@
-//! Out of the house: router, host actors, sender.
+//! Out of the house: feeder, router, host actors, sender.
 
+pub mod connect;
 pub mod engine;
 pub mod feeder;
+pub mod guard;
+pub mod head;
 pub mod host;
 pub mod live;
 pub mod recorder;
+pub mod request;
+mod resolve;
 pub mod router;
 pub mod sender;
 pub mod shard;
 pub mod snapshot;
+pub mod stream;
+mod tls;
+pub mod trace;
 mod view;
 
 pub use engine::{Cancelled, Engine, Explanation, WaitReason};
+pub use guard::{AddressGuard, BlockedAddress};
+pub use sender::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
 pub use snapshot::{ArbiterStats, BudgetSnapshot, HostCondition, HostSnapshot, Tally};

@@ -26,7 +26,9 @@ use hostline::model::{
     StoredState, Target, Timestamp, Timings, Webhook,
 };
 use hostline::store::memory::MemoryStore;
-use hostline::store::{DeliveryStore, Acceptance, Accepted, DeliveryRecord, PendingSink, Store, StoreLimits};
+use hostline::store::{
+    Acceptance, Accepted, DeliveryRecord, DeliveryStore, PendingSink, Store, StoreLimits,
+};
 
 /// When simulated time begins.
 pub const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);

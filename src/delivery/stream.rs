@@ -1,0 +1,371 @@
+//! The byte stream that awc reads and writes: TCP, or TLS over it.
+//!
+//! It stands between awc and the receiver to do what awc does not: it takes out interim answers
+//! (1xx), reports a cut body as an error, lets a body that ends with the connection be one, never
+//! hands out a byte past the end of an answer whose length is known, and notes in the attempt's
+//! `Trace` what happened. It decides nothing about attempts.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_rt::net::{ActixStream, Ready};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::head::{self, Framing, HEAD_BYTES_MAX, MINOR_VERSION_AT, Scan};
+use super::trace::{Fault, Stage, Trace};
+
+/// Interim answers before the answer. One or two are normal (100, 103); a flood is an attack.
+const INTERIM_MAX: u32 = 16;
+
+/// What carries the bytes.
+pub enum Transport {
+    /// For `http`.
+    Plain(TcpStream),
+    /// For `https`; boxed, since it is large and the other is small.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection to a receiver.
+pub struct WatchedStream {
+    transport: Transport,
+    trace: Rc<Trace>,
+    reading: Reading,
+    /// Bytes read ahead: part of a head, or what came behind an interim answer.
+    held: BytesMut,
+    interims: u32,
+    /// More came than the answer announced, so that nothing more is believed.
+    tainted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Head,
+    Body(Framing),
+}
+
+/// What to do with the bytes of a head.
+enum Next {
+    More,
+    Skip(usize),
+    Pass { start: usize, end: usize, rewrite_version: bool, framing: Framing },
+}
+
+impl WatchedStream {
+    /// Wraps a fresh connection, made for the request that `trace` records.
+    pub fn new(transport: Transport, trace: Rc<Trace>) -> Self {
+        Self {
+            transport,
+            trace,
+            reading: Reading::Head,
+            held: BytesMut::new(),
+            interims: 0,
+            tainted: false,
+        }
+    }
+
+    /// Begins to serve another request, once its first byte is written.
+    fn rebind(&mut self) {
+        let Some(trace) = Trace::current() else { return };
+        trace.reused.set(true);
+        self.trace = trace;
+        self.reading = Reading::Head;
+        self.interims = 0;
+    }
+
+    /// Whether the last answer was read to its end, so that no byte of it may still come.
+    fn is_reusable(&self) -> bool {
+        let ended = match self.reading {
+            Reading::Head => false,
+            Reading::Body(Framing::Length(left)) => left == 0,
+            Reading::Body(Framing::Chunked) => self.trace.complete.get(),
+            Reading::Body(Framing::UntilClose) => false,
+        };
+        ended && !self.tainted && self.held.is_empty()
+    }
+
+    /// awc reads from an idle connection to see whether it is alive: no data and no end means yes.
+    /// An end at once makes it take another.
+    fn poll_idle(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let fresh_only = Trace::current().is_some_and(|trace| trace.fresh_only);
+        if fresh_only || !self.is_reusable() {
+            return Poll::Ready(Ok(()));
+        }
+        self.transport.poll_read(context, buf)
+    }
+
+    fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.trace.stage.get() == Stage::Send {
+            self.trace.stage.set(Stage::Wait);
+        }
+        if self.held.is_empty() {
+            // The common case: the whole head in one read, straight into awc's buffer.
+            let before = buf.filled().len();
+            ready!(self.poll_transport(context, buf))?;
+            let came = &buf.filled()[before..];
+            match self.judge(came)? {
+                Next::Pass { start: 0, end, rewrite_version, framing } => {
+                    *self.trace.head.borrow_mut() = Bytes::copy_from_slice(&came[..end]);
+                    if rewrite_version {
+                        buf.filled_mut()[before + MINOR_VERSION_AT] = b'0';
+                    }
+                    let body = buf.filled().len() - before - end;
+                    let kept = self.enter_body(framing, body);
+                    buf.set_filled(before + end + kept);
+                    return Poll::Ready(Ok(()));
+                }
+                _ => {
+                    self.held.extend_from_slice(came);
+                    buf.set_filled(before);
+                }
+            }
+        }
+        self.poll_held_head(context, buf)
+    }
+
+    /// Collects a head that comes in pieces, and takes out interim answers before it.
+    fn poll_held_head(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            match self.judge(&self.held)? {
+                Next::Pass { start, end, rewrite_version, framing } => {
+                    *self.trace.head.borrow_mut() = Bytes::copy_from_slice(&self.held[start..end]);
+                    if rewrite_version {
+                        self.held[start + MINOR_VERSION_AT] = b'0';
+                    }
+                    self.held.advance(start);
+                    let head = end - start;
+                    let kept = self.enter_body(framing, self.held.len() - head);
+                    self.held.truncate(head + kept);
+                    self.give_held(buf);
+                    return Poll::Ready(Ok(()));
+                }
+                Next::Skip(length) => {
+                    self.held.advance(length);
+                    self.interims += 1;
+                    if self.interims > INTERIM_MAX {
+                        return Poll::Ready(Err(self.malformed("too many interim answers (1xx)")));
+                    }
+                }
+                Next::More => {
+                    let mut piece = [0; 4096];
+                    let mut piece = ReadBuf::new(&mut piece);
+                    ready!(self.poll_transport(context, &mut piece))?;
+                    self.held.extend_from_slice(piece.filled());
+                }
+            }
+        }
+    }
+
+    fn judge(&self, bytes: &[u8]) -> io::Result<Next> {
+        match head::scan(bytes) {
+            Scan::Malformed => Err(self.malformed("it does not begin with an HTTP/1 status line")),
+            Scan::Partial if bytes.len() > HEAD_BYTES_MAX => {
+                Err(self.malformed("its headers are larger than 64 KiB"))
+            }
+            Scan::Partial => Ok(Next::More),
+            Scan::Interim(length) => Ok(Next::Skip(length)),
+            Scan::Final { start, end, persistent, framing } => Ok(Next::Pass {
+                start,
+                end,
+                // As HTTP/1.0 awc reads the body to the connection's end, as it should.
+                rewrite_version: persistent && framing == Framing::UntilClose,
+                framing,
+            }),
+        }
+    }
+
+    /// Notes that the answer's head is here, with `came` bytes behind it; answers how many of those
+    /// belong to its body.
+    fn enter_body(&mut self, framing: Framing, came: usize) -> usize {
+        self.trace.answer_began();
+        self.trace.stage.set(Stage::Body);
+        let (left, kept) = match framing {
+            Framing::Length(length) => {
+                let kept = usize::try_from(length).map_or(came, |length| came.min(length));
+                self.tainted |= kept < came;
+                (Framing::Length(length - kept as u64), kept)
+            }
+            other => (other, came),
+        };
+        self.reading = Reading::Body(left);
+        kept
+    }
+
+    fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        framing: Framing,
+    ) -> Poll<io::Result<()>> {
+        if !self.held.is_empty() {
+            self.give_held(buf);
+            return Poll::Ready(Ok(()));
+        }
+        match framing {
+            Framing::Length(left) => {
+                let before = buf.filled().len();
+                ready!(self.poll_transport(context, buf))?;
+                let came = buf.filled().len() - before;
+                let kept = usize::try_from(left).map_or(came, |left| came.min(left));
+                self.tainted |= kept < came;
+                buf.set_filled(before + kept);
+                self.reading = Reading::Body(Framing::Length(left - kept as u64));
+                Poll::Ready(Ok(()))
+            }
+            Framing::Chunked => self.poll_transport(context, buf),
+            Framing::UntilClose => match ready!(self.transport.poll_read(context, buf)) {
+                // Receivers that close without the TLS goodbye are common, and the status is known.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                Err(error) => Poll::Ready(Err(self.broken(error))),
+                Ok(()) => Poll::Ready(Ok(())),
+            },
+        }
+    }
+
+    /// Reads; an end of the stream is an error, since the answer is not whole yet.
+    fn poll_transport(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if let Err(error) = ready!(self.transport.poll_read(context, buf)) {
+            return Poll::Ready(Err(self.broken(error)));
+        }
+        let came = buf.filled().len() - before;
+        if came == 0 {
+            self.trace.fail(Fault::Closed(self.trace.stage.get()));
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.trace.bytes_in.set(self.trace.bytes_in.get() + came as u64);
+        if self.trace.stage.get() == Stage::Wait {
+            self.trace.stage.set(Stage::Head);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn give_held(&mut self, buf: &mut ReadBuf<'_>) {
+        let fits = self.held.len().min(buf.remaining());
+        buf.put_slice(&self.held[..fits]);
+        self.held.advance(fits);
+    }
+
+    fn broken(&self, error: io::Error) -> io::Error {
+        let stage = self.trace.stage.get();
+        self.trace.fail(match error.kind() {
+            io::ErrorKind::UnexpectedEof => Fault::Closed(stage),
+            kind => Fault::Broken(kind, stage),
+        });
+        error
+    }
+
+    fn malformed(&self, what: &'static str) -> io::Error {
+        self.trace.fail(Fault::Malformed(what));
+        io::ErrorKind::InvalidData.into()
+    }
+}
+
+impl Transport {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_read(context, buf),
+            Transport::Tls(tls) => Pin::new(tls).poll_read(context, buf),
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.trace.is_current() {
+            return this.poll_idle(context, buf);
+        }
+        match this.reading {
+            Reading::Head => this.poll_head(context, buf),
+            Reading::Body(framing) => this.poll_body(context, buf, framing),
+        }
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if !this.trace.is_current() {
+            this.rebind();
+        }
+        this.trace.stage.set(Stage::Send);
+        let written = ready!(match &mut this.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Transport::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
+        });
+        Poll::Ready(written.map_err(|error| this.broken(error)))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = ready!(match &mut this.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(context),
+            Transport::Tls(tls) => Pin::new(tls).poll_flush(context),
+        });
+        Poll::Ready(flushed.map_err(|error| this.broken(error)))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
+            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(context),
+        }
+    }
+}
+
+impl ActixStream for WatchedStream {
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_read_ready(self.transport.tcp(), context)
+    }
+
+    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_write_ready(self.transport.tcp(), context)
+    }
+}
+
+impl fmt::Debug for WatchedStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("WatchedStream").finish_non_exhaustive()
+    }
+}

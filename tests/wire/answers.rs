@@ -1,0 +1,261 @@
+//! What comes back, well-formed or not.
+
+use std::time::{Duration, Instant};
+
+use hostline::model::Method;
+
+use crate::receiver::*;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+async fn reason_for(answer: &str) -> String {
+    let answer = answer.to_owned();
+    let receiver = Receiver::start(move |_, peer| peer.answer(answer.as_bytes()));
+    let report = post(&settings(), &receiver.url()).await;
+    let (reason, timed_out) = unanswered(&report);
+    assert!(!timed_out);
+    reason.to_owned()
+}
+
+#[actix_rt::test]
+async fn an_answer_is_recorded() {
+    let body = "x".repeat(5000);
+    let receiver = Receiver::answering(format!(
+        "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\
+         Content-Length: 5000\r\n\r\n{body}"
+    ));
+    let report = post(&settings(), &receiver.url()).await;
+    let answer = answered(&report);
+    assert_eq!(answer.status, 429);
+    let fields: Vec<_> =
+        answer.headers.iter().map(|header| (&*header.name, &*header.value)).collect();
+    let expected = [
+        ("retry-after", "7"),
+        ("set-cookie", "a"),
+        ("set-cookie", "b"),
+        ("content-length", "5000"),
+    ];
+    assert_eq!(fields, expected);
+    assert_eq!(answer.body, body[..4096]);
+    assert!(answer.body_truncated);
+}
+
+#[actix_rt::test]
+async fn a_redirect_is_an_answer() {
+    let other = Receiver::answering(OK);
+    let receiver = Receiver::answering(format!(
+        "HTTP/1.1 307 Elsewhere\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n",
+        other.url()
+    ));
+    let report = post(&settings(), &receiver.url()).await;
+    assert_eq!(answered(&report).status, 307);
+    assert_eq!(other.connections(), 0);
+}
+
+#[actix_rt::test]
+async fn interim_answers_are_passed_over() {
+    for interim in
+        ["HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"]
+    {
+        let receiver = Receiver::start(move |_, peer| {
+            while peer.read().is_some() {
+                peer.write(interim.as_bytes());
+                peer.write(interim.as_bytes());
+                std::thread::sleep(Duration::from_millis(10));
+                peer.write(&interim.as_bytes()[..9]);
+                std::thread::sleep(Duration::from_millis(10));
+                peer.write(&interim.as_bytes()[9..]);
+                peer.write(OK);
+            }
+        });
+        let sender = sender(&settings(), &receiver.url());
+        for _ in 0..2 {
+            let report = send(&sender, webhook(Method::Post, &receiver.url(), "{}")).await;
+            let answer = answered(&report);
+            assert_eq!((answer.status, &answer.body[..]), (200, &b"ok"[..]));
+            assert!(answer.headers.iter().all(|header| header.name != "link"));
+        }
+        assert_eq!(receiver.connections(), 1);
+    }
+}
+
+#[actix_rt::test]
+async fn a_flood_of_interim_answers_is_an_error() {
+    let receiver = Receiver::start(|_, peer| {
+        peer.read();
+        while peer.write(b"HTTP/1.1 102 Processing\r\n\r\n") {}
+    });
+    let report = post(&settings(), &receiver.url()).await;
+    let reason = "malformed answer: too many interim answers (1xx)";
+    assert_eq!(unanswered(&report), (reason, false));
+}
+
+#[actix_rt::test]
+async fn an_interim_answer_alone_is_none() {
+    let reason = reason_for("HTTP/1.1 103 Early Hints\r\n\r\n").await;
+    assert_eq!(reason, "connection closed while reading the answer's headers");
+    let reason = reason_for("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n").await;
+    assert_eq!(reason, "connection closed while reading the answer's headers");
+}
+
+#[actix_rt::test]
+async fn malformed_answers_say_so() {
+    let cases = [
+        (
+            "SSH-2.0-OpenSSH_9.6\r\n",
+            "malformed answer: it does not begin with an HTTP/1 status line",
+        ),
+        (
+            "HTTP/1.1 2oo OK\r\n\r\n",
+            "malformed answer: it does not begin with an HTTP/1 status line",
+        ),
+        (
+            "HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n",
+            "malformed answer: its status is out of range",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+            "malformed answer: its headers are not well formed",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+            "malformed answer: its headers are not well formed",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            "malformed answer: its body is not well formed",
+        ),
+    ];
+    for (answer, reason) in cases {
+        assert_eq!(reason_for(answer).await, reason, "{answer}");
+    }
+    let endless = format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(20_000));
+    assert_eq!(reason_for(&endless).await, "malformed answer: its headers are larger than 64 KiB");
+}
+
+#[actix_rt::test]
+async fn a_cut_body_is_no_answer() {
+    let cut = "connection closed while reading the answer's body";
+    assert_eq!(reason_for("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await, cut);
+    assert_eq!(
+        reason_for("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nabc").await,
+        cut
+    );
+    assert_eq!(
+        reason_for("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n").await,
+        cut
+    );
+}
+
+#[actix_rt::test]
+async fn a_body_may_end_with_the_connection() {
+    for version in ["1.0", "1.1"] {
+        let receiver = Receiver::start(move |_, peer| {
+            peer.answer(format!("HTTP/{version} 200 OK\r\nserver: a\r\n\r\nhal").as_bytes());
+            std::thread::sleep(Duration::from_millis(10));
+            peer.write(b"lo");
+        });
+        let sender = sender(&settings(), &receiver.url());
+        for _ in 0..2 {
+            let report = send(&sender, webhook(Method::Post, &receiver.url(), "{}")).await;
+            assert_eq!(answered(&report).body, "hallo");
+        }
+        assert_eq!(receiver.connections(), 2);
+    }
+}
+
+#[actix_rt::test]
+async fn answers_without_a_body_do_not_wait_for_one() {
+    for head in
+        ["204 No Content\r\ncontent-length: 5", "304 Not Modified\r\ncontent-length: 5", "204 A"]
+    {
+        let receiver = Receiver::answering(format!("HTTP/1.1 {head}\r\n\r\n"));
+        let sender = sender(&settings(), &receiver.url());
+        for _ in 0..2 {
+            let report = send(&sender, webhook(Method::Post, &receiver.url(), "{}")).await;
+            assert!(matches!(answered(&report).status, 204 | 304));
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn an_endless_body_is_left_after_64_kib() {
+    let heads = ["content-length: 99999999999", "transfer-encoding: chunked", "server: a"];
+    for head in heads {
+        let receiver = Receiver::start(move |_, peer| {
+            peer.answer(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes());
+            let chunk = format!("400\r\n{}\r\n", "x".repeat(0x400));
+            while peer.write(chunk.as_bytes()) {}
+        });
+        let report = post(&settings(), &receiver.url()).await;
+        let answer = answered(&report);
+        assert_eq!((answer.status, answer.body.len()), (200, 4096));
+        assert!(answer.body_truncated);
+    }
+}
+
+#[actix_rt::test]
+async fn time_runs_out_at_every_stage() {
+    let stages: [(&'static [u8], &str); 3] = [
+        (b"", "timed out after 200ms waiting for the answer's first byte"),
+        (b"HTTP/1.1 200 OK\r\na: b", "timed out after 200ms reading the answer's headers"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc",
+            "timed out after 200ms reading the answer's body",
+        ),
+    ];
+    for (answer, reason) in stages {
+        let receiver = Receiver::start(move |_, peer| {
+            peer.answer(answer);
+            peer.read();
+        });
+        let began = Instant::now();
+        let report = post(&impatient(), &receiver.url()).await;
+        assert_eq!(unanswered(&report), (reason, true));
+        assert!(began.elapsed() < Duration::from_secs(2));
+    }
+}
+
+#[actix_rt::test]
+async fn a_drip_does_not_hold_the_attempt() {
+    for head in ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n"] {
+        let receiver = Receiver::start(move |_, peer| {
+            peer.answer(head.as_bytes());
+            while peer.write(b"a") {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let report = post(&impatient(), &receiver.url()).await;
+        assert!(unanswered(&report).1);
+        assert!(report.timings.total_us < 2_000_000);
+    }
+}
+
+#[actix_rt::test]
+async fn bytes_behind_an_answer_are_not_the_next_answer() {
+    let forged = "HTTP/1.1 500 Forged\r\ncontent-length: 0\r\n\r\n";
+    let pauses = [Duration::ZERO, Duration::from_millis(20)];
+    for (length, pause) in [("2", pauses[0]), ("2", pauses[1]), ("0", pauses[0]), ("0", pauses[1])]
+    {
+        let body = &"ok"[..length.parse().expect("a length")];
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        let receiver = Receiver::start(move |_, peer| {
+            while peer.read().is_some() {
+                if pause.is_zero() {
+                    peer.write(format!("{answer}{forged}").as_bytes());
+                } else {
+                    peer.write(answer.as_bytes());
+                    std::thread::sleep(pause);
+                    peer.write(forged.as_bytes());
+                }
+            }
+        });
+        let sender = sender(&settings(), &receiver.url());
+        for _ in 0..3 {
+            let report = send(&sender, webhook(Method::Post, &receiver.url(), "{}")).await;
+            assert_eq!(answered(&report).status, 200);
+            actix_rt::time::sleep(pause * 2).await;
+        }
+        assert_eq!(receiver.connections(), 3);
+    }
+}

@@ -1,0 +1,8 @@
+//! The sender against receivers on loopback sockets that do what they should, and what they should
+//! not.
+
+mod answers;
+mod connections;
+mod receiver;
+mod requests;
+mod tls;

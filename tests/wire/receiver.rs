@@ -1,0 +1,216 @@
+//! Scripted receivers, and a sender that may reach them.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hostline::clock::Clock;
+use hostline::config::Settings;
+use hostline::delivery::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
+use hostline::model::{
+    Answer, DeliveryId, Header, HostNumber, Method, Outcome, Target, Timestamp, Webhook,
+};
+
+/// A whole request as it came over the wire.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Request line and header lines, as they came.
+    pub head: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Values of a header, by its lower-case name as it must stand on the wire.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let prefix = format!("{name}: ");
+        self.head.lines().find_map(|line| line.strip_prefix(&prefix))
+    }
+}
+
+/// A receiver that runs until the test ends.
+pub struct Receiver {
+    pub address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Receiver {
+    /// Runs `script` for each connection: with its number from 0 on, and what it takes to record
+    /// the requests that it reads.
+    pub fn start(script: impl Fn(usize, &mut Peer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let receiver =
+            Self { address, connections: connections.clone(), requests: requests.clone() };
+        let script = Arc::new(script);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                let mut peer =
+                    Peer { stream: stream.expect("accepted"), requests: requests.clone() };
+                let script = Arc::clone(&script);
+                std::thread::spawn(move || script(number, &mut peer));
+            }
+        });
+        receiver
+    }
+
+    /// A receiver that gives every request of every connection this answer.
+    pub fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::start(move |_, peer| while peer.read().is_some() && peer.write(&answer) {})
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("no script panics").clone()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+}
+
+/// One connection, as its receiver sees it.
+pub struct Peer {
+    pub stream: TcpStream,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Peer {
+    /// Reads one request; `None` when the sender closed.
+    pub fn read(&mut self) -> Option<Request> {
+        let request = read_request(&mut self.stream)?;
+        self.requests.lock().expect("no script panics").push(request.clone());
+        Some(request)
+    }
+
+    /// Writes; false when the sender closed.
+    pub fn write(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Reads a request and answers it.
+    pub fn answer(&mut self, answer: &[u8]) {
+        self.read();
+        self.write(answer);
+    }
+
+    /// Closes with RST rather than FIN: unread bytes are pending when the socket is closed.
+    pub fn reset(&self) {
+        let linger = Some(Duration::ZERO);
+        rustix_linger(&self.stream, linger);
+        let _ = self.stream.shutdown(Shutdown::Read);
+    }
+}
+
+fn rustix_linger(stream: &TcpStream, linger: Option<Duration>) {
+    let socket = tokio_socket(stream);
+    #[allow(deprecated)] // zero never blocks
+    socket.set_linger(linger).expect("a socket");
+}
+
+fn tokio_socket(stream: &TcpStream) -> tokio::net::TcpSocket {
+    tokio::net::TcpSocket::from_std_stream(stream.try_clone().expect("a descriptor"))
+}
+
+/// Reads a request of known length from any stream.
+pub fn read_request(stream: &mut impl Read) -> Option<Request> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at + 4;
+        }
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        bytes.push(byte[0]);
+    };
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("text");
+    let request = Request { head, body: Vec::new() };
+    let length = request.header("content-length").map_or(0, |text| text.parse().expect("a length"));
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(Request { body, ..request })
+}
+
+/// Settings under which loopback may be reached, with a timeout that no test should meet.
+pub fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.sender.allow_nets = vec!["127.0.0.0/8".parse().expect("a network")];
+    settings.sender.timeout = Duration::from_secs(5);
+    settings
+}
+
+/// Settings for what should time out.
+pub fn impatient() -> Settings {
+    let mut settings = settings();
+    settings.sender.timeout = Duration::from_millis(200);
+    settings
+}
+
+pub fn sender(settings: &Settings, url: &str) -> HttpSender {
+    let shared = SenderShared::new(settings, Clock::system()).expect("valid settings");
+    HttpSender::new(shared, target(url).host().clone())
+}
+
+pub fn target(url: &str) -> Target {
+    Target::from_vetted(url).expect("a vetted URL")
+}
+
+pub fn webhook(method: Method, url: &str, body: impl Into<Bytes>) -> Webhook {
+    Webhook {
+        method,
+        target: target(url),
+        headers: vec![header("content-type", "application/json")],
+        body: body.into(),
+        secret_ref: None,
+    }
+}
+
+pub fn header(name: &str, value: &str) -> Header {
+    Header { name: name.into(), value: value.into() }
+}
+
+pub fn id() -> DeliveryId {
+    DeliveryId::new(Timestamp::from_millis(1_700_000_000_000), HostNumber(7), 42)
+}
+
+pub async fn send(sender: &HttpSender, webhook: Webhook) -> Report {
+    let webhook = std::sync::Arc::new(webhook);
+    sender.attempt(AttemptRequest { id: id(), webhook, number: 1 }).await
+}
+
+/// Sends one POST with a fresh sender.
+pub async fn post(settings: &Settings, url: &str) -> Report {
+    send(&sender(settings, url), webhook(Method::Post, url, "{}")).await
+}
+
+pub fn answered(report: &Report) -> &Answer {
+    match &report.outcome {
+        Outcome::Answered(answer) => answer,
+        other => panic!("not answered: {other:?}"),
+    }
+}
+
+pub fn unanswered(report: &Report) -> (&str, bool) {
+    match &report.outcome {
+        Outcome::NoAnswer { reason, timed_out } => (reason, *timed_out),
+        other => panic!("not unanswered: {other:?}"),
+    }
+}
+
+pub fn blocked(report: &Report) -> &str {
+    match &report.outcome {
+        Outcome::Blocked { reason } => reason,
+        other => panic!("not blocked: {other:?}"),
+    }
+}
