@@ -230,7 +230,6 @@ impl HostActor {
 
     fn send(&mut self, entry: Pending, now: Now, context: &mut Context<Self>) {
         self.active = now.moment;
-        self.shard.counters.in_flight.fetch_add(1, Ordering::Relaxed);
         let Some(webhook) = entry.webhook else { return };
         let sender =
             self.sender.get_or_insert_with(|| (self.shard.around.senders)(&self.name)).clone();
@@ -238,6 +237,7 @@ impl HostActor {
         let (id, started) = (entry.id, now.wall);
         let address = context.address();
         let counters = self.shard.counters.clone();
+        counters.in_flight.fetch_add(1, Ordering::Relaxed);
         actix_rt::spawn(async move {
             // A panic in the sender must cost this attempt and not the slot.
             let attempt = async move { sender.attempt(request).await };
