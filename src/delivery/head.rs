@@ -51,10 +51,19 @@ pub enum Scan {
 
 /// The version up to its minor digit.
 const PREFIX: &[u8] = b"HTTP/1.";
-/// `HTTP/1.1 200`
-const STATUS_END: usize = PREFIX.len() + 5;
+/// Where the status ends in `HTTP/1.1 200`; fewer bytes say nothing.
+pub const STATUS_END: usize = PREFIX.len() + 5;
 /// Where the minor version's digit is.
 pub const MINOR_VERSION_AT: usize = PREFIX.len();
+
+/// Bytes that end a head at most: the line feed of its last line, and an empty line.
+pub const END_BYTES_MAX: usize = 3;
+
+/// Whether a head may end within these bytes; quicker than `scan`, which says where.
+pub fn may_end(bytes: &[u8]) -> bool {
+    let blank_line = |at: usize| matches!(&bytes[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]);
+    (0..bytes.len()).any(|at| bytes[at] == b'\n' && blank_line(at))
+}
 
 /// Looks at the bytes that came so far.
 pub fn scan(bytes: &[u8]) -> Scan {
@@ -189,12 +198,14 @@ mod tests {
             assert_eq!(scan(&head[..end]), Scan::Partial, "{end}");
         }
         assert!(matches!(scan(head), Scan::Final { start: 2, persistent: true, .. }));
+        assert!(may_end(head) && !may_end(&head[..head.len() - 1]));
+        assert!(may_end(b"\n\n") && may_end(b"a\n\r\n") && !may_end(b"a\r\nb\n"));
     }
 
     #[test]
     fn an_interim_answer_is_told_apart() {
         let head = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n";
-        assert_eq!(scan(head), Scan::Interim(41));
+        assert_eq!(scan(head), Scan::Interim(40));
     }
 
     #[test]

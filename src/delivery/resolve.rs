@@ -25,7 +25,7 @@ pub struct Resolvers {
 #[derive(Clone)]
 pub enum Resolver {
     /// Asks the name servers that the system names.
-    Dns(TokioResolver),
+    Dns(Arc<TokioResolver>),
     /// Asks the system itself, on the blocking pool.
     System,
 }
@@ -52,7 +52,7 @@ impl Resolvers {
         TokioResolver::builder_with_config(config.clone(), TokioRuntimeProvider::default())
             .with_options(options.clone())
             .build()
-            .map_or(Resolver::System, Resolver::Dns)
+            .map_or(Resolver::System, |dns| Resolver::Dns(Arc::new(dns)))
     }
 }
 

@@ -38,9 +38,14 @@ pub struct WatchedStream {
     reading: Reading,
     /// Bytes read ahead: part of a head, or what came behind an interim answer.
     held: BytesMut,
+    /// Bytes of `held` that are known not to end a head.
+    searched: usize,
     interims: u32,
-    /// More came than the answer announced, so that nothing more is believed.
+    /// More came than the answer announced, or writing failed: it serves no other request.
     tainted: bool,
+    /// Writing failed. What the receiver said before it closed is still read: often it is the
+    /// answer, a 413 above all.
+    write_failed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,8 +69,10 @@ impl WatchedStream {
             trace,
             reading: Reading::Head,
             held: BytesMut::new(),
+            searched: 0,
             interims: 0,
             tainted: false,
+            write_failed: false,
         }
     }
 
@@ -143,7 +150,7 @@ impl WatchedStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            match self.judge(&self.held)? {
+            match self.judge_held()? {
                 Next::Pass { start, end, rewrite_version, framing } => {
                     *self.trace.head.borrow_mut() = Bytes::copy_from_slice(&self.held[start..end]);
                     if rewrite_version {
@@ -158,6 +165,8 @@ impl WatchedStream {
                 }
                 Next::Skip(length) => {
                     self.held.advance(length);
+                    self.searched = 0;
+                    self.trace.interim_passed(!self.held.is_empty());
                     self.interims += 1;
                     if self.interims > INTERIM_MAX {
                         return Poll::Ready(Err(self.malformed("too many interim answers (1xx)")));
@@ -171,6 +180,18 @@ impl WatchedStream {
                 }
             }
         }
+    }
+
+    /// Judges `held`, but for bytes that were found not to end it before: a head that comes byte by
+    /// byte must not be read from its start for each.
+    fn judge_held(&mut self) -> io::Result<Next> {
+        let from = self.searched.saturating_sub(head::END_BYTES_MAX);
+        let short = self.held.len() <= head::STATUS_END;
+        if short || head::may_end(&self.held[from..]) || self.held.len() > HEAD_BYTES_MAX {
+            return self.judge(&self.held);
+        }
+        self.searched = self.held.len();
+        Ok(Next::More)
     }
 
     fn judge(&self, bytes: &[u8]) -> io::Result<Next> {
@@ -194,8 +215,8 @@ impl WatchedStream {
     /// Notes that the answer's head is here, with `came` bytes behind it; answers how many of those
     /// belong to its body.
     fn enter_body(&mut self, framing: Framing, came: usize) -> usize {
-        self.trace.answer_began();
         self.trace.stage.set(Stage::Body);
+        self.searched = 0;
         let (left, kept) = match framing {
             Framing::Length(length) => {
                 let kept = usize::try_from(length).map_or(came, |length| came.min(length));
@@ -256,7 +277,7 @@ impl WatchedStream {
         }
         self.trace.bytes_in.set(self.trace.bytes_in.get() + came as u64);
         if self.trace.stage.get() == Stage::Wait {
-            self.trace.stage.set(Stage::Head);
+            self.trace.answer_began();
         }
         Poll::Ready(Ok(()))
     }
@@ -265,6 +286,14 @@ impl WatchedStream {
         let fits = self.held.len().min(buf.remaining());
         buf.put_slice(&self.held[..fits]);
         self.held.advance(fits);
+    }
+
+    /// Pretends from here on that everything is written, so that awc goes on to read. When nothing
+    /// can be read either, this failure is the one that is reported, being the first.
+    fn give_up_writing(&mut self, error: io::Error) {
+        self.broken(error);
+        self.write_failed = true;
+        self.tainted = true;
     }
 
     fn broken(&self, error: io::Error) -> io::Error {
@@ -330,20 +359,32 @@ impl AsyncWrite for WatchedStream {
             this.rebind();
         }
         this.trace.stage.set(Stage::Send);
+        if this.write_failed {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = ready!(match &mut this.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
             Transport::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
         });
-        Poll::Ready(written.map_err(|error| this.broken(error)))
+        Poll::Ready(Ok(written.unwrap_or_else(|error| {
+            this.give_up_writing(error);
+            bytes.len()
+        })))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.write_failed {
+            return Poll::Ready(Ok(()));
+        }
         let flushed = ready!(match &mut this.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_flush(context),
             Transport::Tls(tls) => Pin::new(tls).poll_flush(context),
         });
-        Poll::Ready(flushed.map_err(|error| this.broken(error)))
+        if let Err(error) = flushed {
+            this.give_up_writing(error);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -175,10 +175,18 @@ impl Trace {
         self.tls_us.set(Some(self.micros_since(since)));
     }
 
-    /// The first byte of the answer (not of an interim one) is here.
+    /// The first byte of an answer is here.
     pub fn answer_began(&self) {
-        if self.first_byte_us.get().is_none() {
-            self.first_byte_us.set(Some(self.micros_since(self.started)));
+        self.stage.set(Stage::Head);
+        self.first_byte_us.set(Some(self.micros_since(self.started)));
+    }
+
+    /// That was an interim answer; the first byte of the next one is here already, or not.
+    pub fn interim_passed(&self, next_began: bool) {
+        self.first_byte_us.set(None);
+        match next_began {
+            true => self.answer_began(),
+            false => self.stage.set(Stage::Wait),
         }
     }
 

@@ -93,9 +93,9 @@ async fn a_flood_of_interim_answers_is_an_error() {
 #[actix_rt::test]
 async fn an_interim_answer_alone_is_none() {
     let reason = reason_for("HTTP/1.1 103 Early Hints\r\n\r\n").await;
-    assert_eq!(reason, "connection closed while reading the answer's headers");
+    assert_eq!(reason, "connection closed while waiting for the answer's first byte");
     let reason = reason_for("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n").await;
-    assert_eq!(reason, "connection closed while reading the answer's headers");
+    assert_eq!(reason, "connection closed while waiting for the answer's first byte");
 }
 
 #[actix_rt::test]
@@ -217,6 +217,39 @@ async fn time_runs_out_at_every_stage() {
 }
 
 #[actix_rt::test]
+async fn an_answer_before_the_whole_request_counts() {
+    let receiver = Receiver::start(|_, peer| {
+        let _ = std::io::Read::read(&mut peer.stream, &mut [0; 100]);
+        peer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig");
+        std::thread::sleep(Duration::from_millis(20));
+    });
+    let sender = sender(&settings(), &receiver.url());
+    for turn in 1..3 {
+        let large = webhook(Method::Post, &receiver.url(), vec![0; 16 << 20]);
+        let report = send(&sender, large).await;
+        let answer = answered(&report);
+        assert_eq!((answer.status, &answer.body[..]), (413, &b"big"[..]));
+        assert_eq!(receiver.connections(), turn);
+    }
+}
+
+#[actix_rt::test]
+async fn a_head_may_come_byte_by_byte() {
+    let receiver = Receiver::start(|_, peer| {
+        peer.read();
+        for byte in
+            b"\r\nHTTP/1.1 102 P\r\n\r\nHTTP/1.1 200 OK\r\na: b\r\ncontent-length: 2\r\n\r\nok"
+        {
+            peer.write(&[*byte]);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let report = post(&settings(), &receiver.url()).await;
+    assert_eq!(answered(&report).body, "ok");
+    assert_eq!(answered(&report).headers.len(), 2);
+}
+
+#[actix_rt::test]
 async fn a_drip_does_not_hold_the_attempt() {
     for head in ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n"] {
         let receiver = Receiver::start(move |_, peer| {
@@ -234,11 +267,18 @@ async fn a_drip_does_not_hold_the_attempt() {
 #[actix_rt::test]
 async fn bytes_behind_an_answer_are_not_the_next_answer() {
     let forged = "HTTP/1.1 500 Forged\r\ncontent-length: 0\r\n\r\n";
-    let pauses = [Duration::ZERO, Duration::from_millis(20)];
-    for (length, pause) in [("2", pauses[0]), ("2", pauses[1]), ("0", pauses[0]), ("0", pauses[1])]
-    {
-        let body = &"ok"[..length.parse().expect("a length")];
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+    // The last one's end is awc's to find; what comes along with it is thrown away there.
+    let cases = [
+        ("content-length: 2\r\n\r\nok", 0, 3),
+        ("content-length: 2\r\n\r\nok", 20, 3),
+        ("content-length: 0\r\n\r\n", 0, 3),
+        ("content-length: 0\r\n\r\n", 20, 3),
+        ("transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 20, 3),
+        ("transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 0, 1),
+    ];
+    for (rest, pause, connections) in cases {
+        let pause = Duration::from_millis(pause);
+        let answer = format!("HTTP/1.1 200 OK\r\n{rest}");
         let receiver = Receiver::start(move |_, peer| {
             while peer.read().is_some() {
                 if pause.is_zero() {
@@ -256,6 +296,6 @@ async fn bytes_behind_an_answer_are_not_the_next_answer() {
             assert_eq!(answered(&report).status, 200);
             actix_rt::time::sleep(pause * 2).await;
         }
-        assert_eq!(receiver.connections(), 3);
+        assert_eq!(receiver.connections(), connections, "{rest} {pause:?}");
     }
 }

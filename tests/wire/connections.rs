@@ -191,3 +191,45 @@ async fn what_is_allowed_is_reached_in_every_spelling() {
     assert_eq!(answered(&report).status, 200);
     blocked(&post(&by_name, &receiver.url()).await);
 }
+
+#[actix_rt::test]
+async fn attempts_side_by_side_do_not_mix() {
+    // Each answer repeats the request's body, after a pause that lets others overtake.
+    let receiver = Receiver::start(|_, peer| {
+        while let Some(request) = peer.read() {
+            let body = String::from_utf8(request.body).expect("text");
+            let pause = body.len() as u64 % 7;
+            std::thread::sleep(Duration::from_millis(pause));
+            let length = body.len();
+            peer.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").as_bytes());
+            peer.write(body.as_bytes());
+        }
+    });
+    let sender = sender(&settings(), &receiver.url());
+    for _ in 0..3 {
+        let attempts = (0..20).map(|number| {
+            let body = format!("{number}").repeat(number + 1);
+            let asked = webhook(Method::Post, &receiver.url(), body.clone());
+            let attempt = send(&sender, asked);
+            async move { (attempt.await, body) }
+        });
+        for (report, body) in futures::future::join_all(attempts).await {
+            assert_eq!(answered(&report).body, body);
+        }
+    }
+    assert_eq!(receiver.connections(), 20);
+}
+
+#[actix_rt::test]
+async fn an_attempt_that_is_dropped_closes_its_connection() {
+    let (closed, is_closed) = std::sync::mpsc::channel();
+    let receiver = Receiver::start(move |_, peer| {
+        peer.read();
+        closed.send(peer.read().is_none()).expect("the test waits");
+    });
+    let sender = sender(&settings(), &receiver.url());
+    let attempt = send(&sender, webhook(Method::Post, &receiver.url(), "{}"));
+    let cut = actix_rt::time::timeout(Duration::from_millis(50), attempt).await;
+    assert!(cut.is_err());
+    assert_eq!(is_closed.recv_timeout(Duration::from_secs(2)), Ok(true));
+}

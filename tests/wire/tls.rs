@@ -9,7 +9,7 @@ use hostline::clock::Clock;
 use hostline::config::{Roots, Settings};
 use hostline::delivery::SenderShared;
 use hostline::model::Method;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -20,8 +20,9 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
@@ -66,7 +67,7 @@ impl Authority {
 #[actix_rt::test]
 async fn a_trusted_receiver_is_reached_and_its_connection_reused() {
     let directory = tempfile::tempdir().expect("a directory");
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let port = authority.receiver("localhost").port();
     let url = format!("https://localhost:{port}/hook");
     let sender = sender(&authority.settings(directory.path()), &url);
@@ -80,7 +81,7 @@ async fn a_trusted_receiver_is_reached_and_its_connection_reused() {
 #[actix_rt::test]
 async fn a_receiver_may_be_an_address() {
     let directory = tempfile::tempdir().expect("a directory");
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let address = authority.receiver("127.0.0.1");
     let settings = authority.settings(directory.path());
     let report = post(&settings, &format!("https://{address}/")).await;
@@ -90,7 +91,7 @@ async fn a_receiver_may_be_an_address() {
 #[actix_rt::test]
 async fn failures_say_what_is_wrong() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (ours, theirs) = (Authority::new(), Authority::new());
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let trusting = ours.settings(directory.path());
 
     let stranger = theirs.receiver("localhost").port();
@@ -121,7 +122,7 @@ async fn a_silent_handshake_times_out() {
     let silent = Receiver::start(|_, peer| {
         peer.read();
     });
-    let mut settings = Authority::new().settings(directory.path());
+    let mut settings = Authority::new("ours").settings(directory.path());
     settings.sender.timeout = impatient().sender.timeout;
     let report = post(&settings, &format!("https://{}/", silent.address)).await;
     assert_eq!(unanswered(&report), ("timed out after 200ms in the TLS handshake", true));
