@@ -24,7 +24,7 @@ use crate::model::{
     Attempt, DeliveryId, End, HostControls, HostName, HostNumber, Moment, Now, Outcome, Pending,
     Settlement, Timestamp, Timings, Verdict, Webhook,
 };
-use crate::policy::host_state::{HostState, Ruling, Step};
+use crate::policy::host_state::{HostState, Ruling, Standing, Step};
 use crate::policy::queue::Offer;
 use crate::policy::saved::Saved;
 use crate::policy::verdict::Meaning;
@@ -204,8 +204,9 @@ impl HostActor {
             self.ask_for_page(context);
         }
         self.account();
-        let chores = self.chores(now);
-        let idle_at = self.idle_at(now);
+        let standing = self.state.standing(now);
+        let chores = self.chores(&standing, now);
+        let idle_at = self.idle_at(&standing, now);
         let wake = [wake, chores, idle_at].into_iter().flatten().min();
         self.set_alarm(wake, now.moment, context);
     }
@@ -333,8 +334,8 @@ impl HostActor {
     }
 
     /// Notes changes of condition, saves and publishes. Answers when to come back for it.
-    fn chores(&mut self, now: Now) -> Option<Moment> {
-        let changes = self.note_condition(now);
+    fn chores(&mut self, standing: &Standing, now: Now) -> Option<Moment> {
+        let changes = self.note_condition(standing, now);
         let changed = !changes.is_empty();
         let save_due = self.unsaved && now.moment.since(self.saved) >= SAVE_EVERY;
         if changed || save_due {
@@ -354,8 +355,7 @@ impl HostActor {
     }
 
     /// A condition that has lasted becomes an interval.
-    fn note_condition(&mut self, now: Now) -> Vec<ConditionChange> {
-        let standing = self.state.standing(now);
+    fn note_condition(&mut self, standing: &Standing, now: Now) -> Vec<ConditionChange> {
         if standing.condition == self.noted {
             self.candidate = None;
             return Vec::new();
@@ -363,7 +363,7 @@ impl HostActor {
         let is_same =
             self.candidate.as_ref().is_some_and(|(kind, _, _)| *kind == standing.condition);
         if !is_same {
-            self.candidate = Some((standing.condition, now, standing.reason));
+            self.candidate = Some((standing.condition, now, standing.reason.to_string()));
         }
         let lasted = self.candidate.as_ref().map(|(_, since, _)| now.moment.since(since.moment));
         let grave = !matches!(standing.condition, HostCondition::Healthy | HostCondition::Limited);
@@ -389,7 +389,7 @@ impl HostActor {
     }
 
     /// When the actor may stop for want of work; asks the router for it once that is past.
-    fn idle_at(&mut self, now: Now) -> Option<Moment> {
+    fn idle_at(&mut self, standing: &Standing, now: Now) -> Option<Moment> {
         let timeout = self.shard.around.settings.actors.idle_timeout;
         let quiet = self.state.in_flight() == 0
             && self.settling.is_empty()
@@ -399,7 +399,6 @@ impl HostActor {
             && self.paged
             && !self.paging;
         let next_work = self.state.earliest_due().map(|due| now.moment_of(due));
-        let standing = self.state.standing(now);
         // Work that is held for long keeps no actor either, but where only a clock ends the hold
         // the sleep must end with it.
         let next_work = next_work.map(|due| due.max(standing.until.unwrap_or(due)));
@@ -655,7 +654,8 @@ impl Handler<HostCommand> for HostActor {
             }
             HostCommand::Quiesce => {
                 self.quiet = true;
-                let changes = self.note_condition(now);
+                let standing = self.state.standing(now);
+                let changes = self.note_condition(&standing, now);
                 self.save(changes, now);
             }
         }

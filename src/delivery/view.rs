@@ -20,7 +20,7 @@ pub(super) fn snapshot(actor: &mut HostActor, now: Now) -> HostSnapshot {
         arbiter: actor.shard.arbiter,
         state: standing.condition,
         until: standing.until.map(|until| now.wall_of(until)),
-        reason: standing.reason,
+        reason: standing.reason.into_owned(),
         budget: BudgetSnapshot {
             limit: window.and_then(|window| window.0),
             remaining: window.map(|window| window.1),

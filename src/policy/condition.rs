@@ -1,5 +1,7 @@
 //! The words for what a host is in, and for what holds a delivery back.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::model::Moment;
@@ -62,5 +64,5 @@ pub struct Hold {
     /// Until when; `None` where an answer or a person ends it.
     pub until: Option<Moment>,
     /// Why, in words, without the time.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }

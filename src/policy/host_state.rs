@@ -4,6 +4,7 @@
 //! Order of the holds: what a person said, then the host's health, then what the host asked for,
 //! then what fits in flight, then the paces (static, headers, learned). The first that holds rules.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ pub struct Standing {
     /// Until when; `None` where it does not end by itself.
     pub until: Option<Moment>,
     /// Why; empty when healthy.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 #[derive(Debug)]
@@ -223,15 +224,17 @@ impl HostState {
 
     /// Why no send may start now; `None` when one may.
     pub fn hold(&mut self, now: Moment) -> Option<Hold> {
-        let held =
-            |wait, until, reason: &str| Some(Hold { wait, until, reason: reason.to_owned() });
+        let held = |wait, until, reason| Some(Hold { wait, until, reason: Cow::Borrowed(reason) });
         if self.controls.paused {
             return held(WaitReason::Pause, None, "an operator paused the host");
         }
         self.gate.advance(self.rules.health.probes, now);
         if !self.gate.lets_pass() {
             return match &self.gate {
-                Gate::Cooling { until, reason } => held(WaitReason::Cooldown, Some(*until), reason),
+                Gate::Cooling { until, reason } => {
+                    let reason = Cow::Owned(reason.clone());
+                    Some(Hold { wait: WaitReason::Cooldown, until: Some(*until), reason })
+                }
                 _ => held(WaitReason::Cooldown, None, "the host is being probed after a cooldown"),
             };
         }
@@ -261,8 +264,9 @@ impl HostState {
     }
 
     fn pace_hold(&mut self, in_flight: u32, now: Moment) -> Option<Hold> {
-        let held = |until, reason: &str| {
-            Some(Hold { wait: WaitReason::Budget, until, reason: reason.to_owned() })
+        let held = |until, reason| {
+            let reason = Cow::Borrowed(reason);
+            Some(Hold { wait: WaitReason::Budget, until, reason })
         };
         if let Some(ready) = self.fixed.as_mut().and_then(|pace| pace.ready_at(now)) {
             return held(Some(ready), "the static limit of requests a second is reached");
@@ -469,12 +473,12 @@ impl HostState {
             None => (HostCondition::Healthy, None),
         };
         if condition == HostCondition::Healthy && self.limited_until > now.moment {
-            let reason = "its rate-limit budget sets the pace".to_owned();
+            let reason = Cow::Borrowed("its rate-limit budget sets the pace");
             return Standing { condition: HostCondition::Limited, until: None, reason };
         }
         let (until, reason) = match hold {
             Some(hold) if condition != HostCondition::Healthy => (hold.until, hold.reason),
-            _ => (None, String::new()),
+            _ => (None, Cow::Borrowed("")),
         };
         Standing { condition, until, reason }
     }
