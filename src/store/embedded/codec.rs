@@ -1,0 +1,290 @@
+//! Rows and nouns: how states, webhooks and attempts are written, and read back.
+//!
+//! A webhook's head is JSON, so that anyone can read it with `sqlite3`; the body is bytes in a
+//! table of its own. A row that cannot be read back is an error of the store, never a panic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::Row;
+use rusqlite::types::Type;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Answer, Attempt, Delivery, DeliveryId, End, Header, HostName, Metadata, Method, OnFailure,
+    Outcome, Pending, Priority, StoredState, Target, Timestamp, Timings, TriggerId, Webhook,
+};
+use crate::store::DeliveryRecord;
+
+/// `delivery.state` of a pending delivery; the partial indexes of the schema say the same.
+pub(super) const PENDING: i64 = 0;
+/// `delivery.state` of a parked one.
+pub(super) const PARKED: i64 = 1;
+
+/// The number that a state is stored as.
+pub(super) fn state_code(state: StoredState) -> i64 {
+    match state {
+        StoredState::Pending => PENDING,
+        StoredState::Parked => PARKED,
+        StoredState::Ended(End::Delivered) => 2,
+        StoredState::Ended(End::Failed) => 3,
+        StoredState::Ended(End::Exhausted) => 4,
+        StoredState::Ended(End::Expired) => 5,
+        StoredState::Ended(End::Cancelled) => 6,
+    }
+}
+
+/// The state that a number stands for.
+pub(super) fn state_of(code: i64) -> Option<StoredState> {
+    Some(match code {
+        PENDING => StoredState::Pending,
+        PARKED => StoredState::Parked,
+        2 => StoredState::Ended(End::Delivered),
+        3 => StoredState::Ended(End::Failed),
+        4 => StoredState::Ended(End::Exhausted),
+        5 => StoredState::Ended(End::Expired),
+        6 => StoredState::Ended(End::Cancelled),
+        _ => return None,
+    })
+}
+
+pub(super) fn priority_code(priority: Priority) -> i64 {
+    match priority {
+        Priority::High => 0,
+        Priority::Normal => 1,
+        Priority::Low => 2,
+    }
+}
+
+fn priority_of(code: i64) -> Priority {
+    match code {
+        0 => Priority::High,
+        2 => Priority::Low,
+        _ => Priority::Normal,
+    }
+}
+
+pub(super) fn blocks_on_failure(on_failure: OnFailure) -> bool {
+    matches!(on_failure, OnFailure::Block)
+}
+
+/// Milliseconds of a duration, as stored.
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The stored trigger: absent where the delivery's own id says it.
+pub(super) fn trigger_column(delivery: &Delivery) -> Option<&[u8]> {
+    (delivery.trigger != delivery.id.trigger()).then(|| delivery.trigger.as_bytes().as_slice())
+}
+
+#[derive(Serialize)]
+struct HeadOut<'a> {
+    method: Method,
+    url: &'a str,
+    #[serde(skip_serializing_if = "<[Header]>::is_empty")]
+    headers: &'a [Header],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[(String, String)]>::is_empty")]
+    metadata: &'a [(String, String)],
+}
+
+/// The head of a stored webhook and the search terms of its trigger.
+#[derive(Deserialize)]
+pub(super) struct Head {
+    method: Method,
+    url: String,
+    #[serde(default)]
+    headers: Vec<Header>,
+    #[serde(default)]
+    secret: Option<String>,
+    #[serde(default)]
+    pub(super) metadata: Metadata,
+}
+
+/// The head column of a delivery.
+pub(super) fn head_text(delivery: &Delivery) -> rusqlite::Result<String> {
+    let webhook = &delivery.webhook;
+    let head = HeadOut {
+        method: webhook.method,
+        url: webhook.target.as_str(),
+        headers: &webhook.headers,
+        secret: webhook.secret_ref.as_deref(),
+        metadata: &delivery.metadata,
+    };
+    serde_json::to_string(&head)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+/// Reads a head column.
+pub(super) fn parse_head(text: &str) -> rusqlite::Result<Head> {
+    serde_json::from_str(text).map_err(|error| unreadable("head", Type::Text, error))
+}
+
+/// The webhook of a head and a body.
+pub(super) fn webhook(head: Head, body: Bytes) -> rusqlite::Result<(Webhook, Metadata)> {
+    let target = Target::from_vetted(&head.url)
+        .ok_or_else(|| unreadable("head", Type::Text, "the stored url is not one"))?;
+    let webhook = Webhook {
+        method: head.method,
+        target,
+        headers: head.headers,
+        body,
+        secret_ref: head.secret,
+    };
+    Ok((webhook, head.metadata))
+}
+
+/// A stored value that does not read back, as an error of the statement that found it.
+pub(super) fn unreadable(
+    what: &str,
+    kind: Type,
+    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> rusqlite::Error {
+    let why = format!("stored {what} is damaged: {}", why.into());
+    rusqlite::Error::FromSqlConversionFailure(0, kind, why.into())
+}
+
+/// Reads an id column.
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<DeliveryId> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    DeliveryId::from_slice(bytes).ok_or_else(|| unreadable("id", Type::Blob, "not an id"))
+}
+
+/// Reads a state column.
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<StoredState> {
+    let code = row.get(column)?;
+    state_of(code).ok_or_else(|| unreadable("state", Type::Integer, "not a state"))
+}
+
+fn seq(row: &Row<'_>) -> rusqlite::Result<u64> {
+    let seq: i64 = row.get(0)?;
+    u64::try_from(seq).map_err(|error| unreadable("seq", Type::Integer, error))
+}
+
+/// Reads a time column.
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+/// The columns that [`pending`] reads, in its order.
+pub(super) const PENDING_COLUMNS: &str =
+    "seq, id, lane, due, expires, priority, attempts, retries, okey IS NOT NULL, size";
+
+/// Reads a queue entry, without its webhook.
+pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<Pending> {
+    Ok(Pending {
+        seq: seq(row)?,
+        id: id(row, 1)?,
+        lane: row.get(2)?,
+        due: time(row, 3)?,
+        expires: time(row, 4)?,
+        priority: priority_of(row.get(5)?),
+        attempts: row.get(6)?,
+        retries: row.get(7)?,
+        ordered: row.get(8)?,
+        size: row.get(9)?,
+        webhook: None,
+    })
+}
+
+/// The columns that [`record`] reads, in its order.
+pub(super) const RECORD_COLUMNS: &str = "d.seq, d.id, d.trigger_id, h.name, d.state, d.accepted, \
+     d.due, d.expires, d.ended, d.attempts, d.retries, d.last_status, d.okey, d.blocks, \
+     d.priority, d.head";
+
+/// Reads a delivery; the body is given, since lists leave it out.
+pub(super) fn record(row: &Row<'_>, body: Bytes) -> rusqlite::Result<DeliveryRecord> {
+    let id = id(row, 1)?;
+    let trigger = match row.get_ref(2)?.as_blob_or_null()? {
+        None => id.trigger(),
+        Some(bytes) => TriggerId::from_slice(bytes)
+            .ok_or_else(|| unreadable("trigger", Type::Blob, "not an id"))?,
+    };
+    let (webhook, metadata) = webhook(parse_head(row.get_ref(15)?.as_str()?)?, body)?;
+    Ok(DeliveryRecord {
+        id,
+        trigger,
+        host: HostName::from_normalised(row.get_ref(3)?.as_str()?),
+        seq: seq(row)?,
+        state: state(row, 4)?,
+        accepted: time(row, 5)?,
+        due: time(row, 6)?,
+        expires: time(row, 7)?,
+        ended: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_millis),
+        attempts: row.get(9)?,
+        retries: row.get(10)?,
+        last_status: row.get(11)?,
+        ordering_key: row.get(12)?,
+        blocks_key: row.get(13)?,
+        metadata,
+        priority: priority_of(row.get(14)?),
+        webhook: Arc::new(webhook),
+    })
+}
+
+/// What is kept of an attempt beside its number, start, status and the answer's body.
+#[derive(Serialize, Deserialize)]
+struct Detail {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<Header>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    timed_out: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    blocked: bool,
+    timings: Timings,
+}
+
+/// The detail and body columns of an attempt.
+pub(super) fn attempt_columns(attempt: &Attempt) -> rusqlite::Result<(String, Option<&[u8]>)> {
+    let mut detail = Detail {
+        headers: Vec::new(),
+        truncated: false,
+        reason: None,
+        timed_out: false,
+        blocked: false,
+        timings: attempt.timings,
+    };
+    let mut body = None;
+    match &attempt.outcome {
+        Outcome::Answered(answer) => {
+            detail.headers.clone_from(&answer.headers);
+            detail.truncated = answer.body_truncated;
+            body = (!answer.body.is_empty()).then_some(&answer.body[..]);
+        }
+        Outcome::NoAnswer { reason, timed_out } => {
+            detail.reason = Some(reason.clone());
+            detail.timed_out = *timed_out;
+        }
+        Outcome::Blocked { reason } => {
+            detail.reason = Some(reason.clone());
+            detail.blocked = true;
+        }
+    }
+    let text = serde_json::to_string(&detail)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    Ok((text, body))
+}
+
+/// Reads `number, started, status, detail, body`.
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let detail: Detail = serde_json::from_str(row.get_ref(3)?.as_str()?)
+        .map_err(|error| unreadable("attempt", Type::Text, error))?;
+    let outcome = match (detail.reason, detail.blocked) {
+        (Some(reason), true) => Outcome::Blocked { reason },
+        (Some(reason), false) => Outcome::NoAnswer { reason, timed_out: detail.timed_out },
+        (None, _) => Outcome::Answered(Answer {
+            status: row.get(2)?,
+            headers: detail.headers,
+            body: row.get::<_, Option<Vec<u8>>>(4)?.unwrap_or_default().into(),
+            body_truncated: detail.truncated,
+        }),
+    };
+    Ok(Attempt { number: row.get(0)?, started: time(row, 1)?, outcome, timings: detail.timings })
+}

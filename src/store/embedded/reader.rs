@@ -1,0 +1,261 @@
+//! Threads that only read, each with a connection of its own: what the engine reads for sending,
+//! and what is known of hosts. Lists are in `query`.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use bytes::Bytes;
+use futures::channel::oneshot;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::codec;
+use super::settle::{parse_controls, parse_name};
+use crate::model::{
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Timestamp, Webhook,
+};
+use crate::store::{HostInterval, HostRecord, StoreError, StoreFuture, Wakeup};
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Some threads that share one queue of questions.
+pub(super) struct Readers {
+    jobs: Mutex<Option<Sender<Job>>>,
+}
+
+impl Readers {
+    /// One thread for each connection; they end when the readers are closed.
+    pub(super) fn start(name: &str, connections: Vec<Connection>) -> std::io::Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for connection in connections {
+            let queue = queue.clone();
+            thread::Builder::new().name(name.into()).spawn(move || serve(&connection, &queue))?;
+        }
+        Ok(Self { jobs: Mutex::new(Some(jobs)) })
+    }
+
+    /// Asks one of the threads.
+    pub(super) fn ask<T, F>(&self, question: F) -> StoreFuture<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = question(connection);
+            // A caller who went away wants no answer.
+            let _ = answer.send(result.map_err(failed));
+        });
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let closed = || StoreError::Closed("the store was closed".into());
+        Box::pin(async move {
+            if !sent {
+                return Err(closed());
+            }
+            receiver.await.unwrap_or_else(|_| Err(closed()))
+        })
+    }
+
+    /// Lets the threads finish what was asked and end.
+    pub(super) fn close(&self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn failed(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(format!("reading failed: {error}"))
+}
+
+fn serve(connection: &Connection, queue: &Mutex<Receiver<Job>>) {
+    loop {
+        // The lock is held while waiting: the other threads wait for it instead of for the queue.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(connection),
+            Err(_) => return,
+        }
+    }
+}
+
+fn rows<T>(limit: usize) -> (i64, Vec<T>) {
+    (i64::try_from(limit).unwrap_or(i64::MAX), Vec::new())
+}
+
+pub(super) fn page(
+    connection: &Connection,
+    host: HostNumber,
+    limit: usize,
+) -> rusqlite::Result<Vec<Pending>> {
+    let (limit, _) = rows::<Pending>(limit);
+    let sql = format!(
+        "SELECT {} FROM delivery INDEXED BY delivery_pending WHERE host = ?1 AND state = 0 \
+         ORDER BY due, seq LIMIT ?2",
+        codec::PENDING_COLUMNS
+    );
+    connection.prepare_cached(&sql)?.query_map(params![host.0, limit], codec::pending)?.collect()
+}
+
+pub(super) fn fetch(
+    connection: &Connection,
+    ids: &[DeliveryId],
+) -> rusqlite::Result<Vec<(DeliveryId, Arc<Webhook>)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.head, b.bytes FROM delivery d LEFT JOIN body b ON b.seq = d.seq \
+         WHERE d.host = ?1 AND d.id = ?2",
+    )?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let webhook = statement
+            .query_row(params![id.host().0, id.as_bytes().as_slice()], |row| {
+                let head = codec::parse_head(row.get_ref(0)?.as_str()?)?;
+                codec::webhook(head, body(row, 1)?)
+            })
+            .optional()?;
+        if let Some((webhook, _)) = webhook {
+            found.push((*id, Arc::new(webhook)));
+        }
+    }
+    Ok(found)
+}
+
+fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    Ok(row.get::<_, Option<Vec<u8>>>(column)?.unwrap_or_default().into())
+}
+
+/// Goes from host to host along the queue's index: one seek each, however long their queues are.
+pub(super) fn wakeups(
+    connection: &Connection,
+    after: Option<HostNumber>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Wakeup>> {
+    let mut next = connection.prepare_cached(
+        "SELECT host, due FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND \
+         host > ?1 ORDER BY host, due LIMIT 1",
+    )?;
+    let mut found = Vec::new();
+    let mut last = after.map_or(-1, |number| i64::from(number.0));
+    while found.len() < limit {
+        let hit = next
+            .query_row([last], |row| Ok((HostNumber(row.get(0)?), codec::time(row, 1)?)))
+            .optional()?;
+        let Some((number, due)) = hit else { break };
+        found.push(Wakeup { number, name: host_name(connection, number)?, due });
+        last = i64::from(number.0);
+    }
+    Ok(found)
+}
+
+fn host_name(connection: &Connection, number: HostNumber) -> rusqlite::Result<HostName> {
+    connection
+        .prepare_cached("SELECT name FROM host WHERE number = ?1")?
+        .query_row([number.0], |row| parse_name(row, 0))
+}
+
+pub(super) fn overdue(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<(HostName, DeliveryId)>> {
+    let (limit, mut found) = rows::<(i64, DeliveryId)>(limit);
+    for sql in [
+        "SELECT expires, id FROM delivery INDEXED BY delivery_own_expiry WHERE state = 0 AND \
+         ttl_custom = 1 AND expires <= ?1 ORDER BY expires LIMIT ?2",
+        "SELECT expires, id FROM delivery INDEXED BY delivery_parked WHERE state = 1 AND \
+         expires <= ?1 ORDER BY expires LIMIT ?2",
+    ] {
+        let mut statement = connection.prepare_cached(sql)?;
+        let part = statement
+            .query_map([now.as_millis(), limit], |row| Ok((row.get(0)?, codec::id(row, 1)?)))?;
+        for row in part {
+            found.push(row?);
+        }
+    }
+    found.sort_unstable();
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    found.into_iter().map(|(_, id)| Ok((host_name(connection, id.host())?, id))).collect()
+}
+
+pub(super) fn attempts(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Vec<Attempt>> {
+    connection
+        .prepare_cached(
+            "SELECT number, started, status, detail, body FROM attempt WHERE seq = \
+             (SELECT seq FROM delivery WHERE host = ?1 AND id = ?2) ORDER BY number",
+        )?
+        .query_map(params![id.host().0, id.as_bytes().as_slice()], codec::attempt)?
+        .collect()
+}
+
+fn host_record(row: &Row<'_>) -> rusqlite::Result<HostRecord> {
+    Ok(HostRecord {
+        number: HostNumber(row.get(0)?),
+        name: parse_name(row, 1)?,
+        saved: row.get(2)?,
+        controls: parse_controls(row.get_ref(3)?.as_str_or_null()?)?,
+        // Laid in from memory by the caller.
+        pending: 0,
+    })
+}
+
+pub(super) fn host(
+    connection: &Connection,
+    name: &HostName,
+) -> rusqlite::Result<Option<HostRecord>> {
+    connection
+        .prepare_cached("SELECT number, name, saved, controls FROM host WHERE name = ?1")?
+        .query_row([name.as_str()], host_record)
+        .optional()
+}
+
+pub(super) fn hosts(
+    connection: &Connection,
+    after: Option<&HostName>,
+    limit: usize,
+) -> rusqlite::Result<Vec<HostRecord>> {
+    let (limit, _) = rows::<HostRecord>(limit);
+    connection
+        .prepare_cached(
+            "SELECT number, name, saved, controls FROM host WHERE name > ?1 ORDER BY name LIMIT ?2",
+        )?
+        .query_map(params![after.map_or("", HostName::as_str), limit], host_record)?
+        .collect()
+}
+
+pub(super) fn controlled(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<(HostName, HostControls)>> {
+    connection
+        .prepare_cached(
+            "SELECT name, controls FROM host INDEXED BY host_controlled \
+             WHERE controls IS NOT NULL ORDER BY name",
+        )?
+        .query_map([], |row| {
+            Ok((parse_name(row, 0)?, parse_controls(row.get_ref(1)?.as_str_or_null()?)?))
+        })?
+        .collect()
+}
+
+pub(super) fn intervals(
+    connection: &Connection,
+    host: HostNumber,
+    (from, to): (Timestamp, Timestamp),
+    limit: usize,
+) -> rusqlite::Result<Vec<HostInterval>> {
+    let (limit, _) = rows::<HostInterval>(limit);
+    connection
+        .prepare_cached(
+            "SELECT condition, reason, begun, ended FROM interval WHERE host = ?1 AND \
+             begun <= ?3 AND (ended IS NULL OR ended >= ?2) ORDER BY begun DESC, number DESC \
+             LIMIT ?4",
+        )?
+        .query_map(params![host.0, from.as_millis(), to.as_millis(), limit], |row| {
+            Ok(HostInterval {
+                condition: row.get(0)?,
+                reason: row.get(1)?,
+                from: codec::time(row, 2)?,
+                to: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
+            })
+        })?
+        .collect()
+}

@@ -1,0 +1,200 @@
+//! What is known without asking the file: counts, hosts' names and numbers, how commits fare.
+//! The writer thread alone changes the counts, after a commit; everyone reads.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::model::{HostName, HostNumber};
+use crate::store::{PendingSink, StoreCounts, StoreHealth, StoreLimits};
+
+/// Names kept in memory, past which the cache is begun anew: about 150 MB.
+const NAMES_MAX: usize = 1_000_000;
+/// Weight of the newest commit in the averages: they follow about the last twenty.
+const AVERAGE_WEIGHT: f64 = 0.05;
+
+/// Owed deliveries of one host.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Owed {
+    pub pending: i64,
+    pub parked: i64,
+}
+
+/// The sums over all hosts, in the order of the stored states, and how many were ever accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub by_state: [i64; 7],
+    pub accepted: i64,
+    pub commits: i64,
+}
+
+impl Sums {
+    pub(super) fn owed(&self) -> i64 {
+        self.by_state[0] + self.by_state[1]
+    }
+
+    fn counts(&self) -> StoreCounts {
+        let of = |state: usize| u64::try_from(self.by_state[state]).unwrap_or(0);
+        StoreCounts {
+            pending: of(0),
+            parked: of(1),
+            accepted: u64::try_from(self.accepted).unwrap_or(0),
+            delivered: of(2),
+            failed: of(3),
+            exhausted: of(4),
+            expired: of(5),
+            cancelled: of(6),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Names {
+    numbers: HashMap<HostName, HostNumber>,
+    names: HashMap<HostNumber, HostName>,
+}
+
+/// Shared by the writer, the readers and the callers.
+pub(super) struct Shared {
+    pub limits: StoreLimits,
+    pub sink: OnceLock<Arc<dyn PendingSink>>,
+    /// Operations sent to the writer and not answered.
+    pub waiting: AtomicU64,
+    sums: RwLock<Sums>,
+    owed: RwLock<HashMap<HostNumber, Owed>>,
+    names: RwLock<Names>,
+    health: RwLock<StoreHealth>,
+}
+
+impl Shared {
+    /// Counts what a file holds, by its narrow indexes alone.
+    pub(super) fn load(connection: &Connection, limits: StoreLimits) -> rusqlite::Result<Self> {
+        let (sums, owed) = recount(connection)?;
+        Ok(Self {
+            limits,
+            sink: OnceLock::new(),
+            waiting: AtomicU64::new(0),
+            sums: RwLock::new(sums),
+            owed: RwLock::new(owed),
+            names: RwLock::default(),
+            health: RwLock::default(),
+        })
+    }
+
+    /// Counts afresh, after a commit whose outcome was in doubt.
+    pub(super) fn reload(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let (sums, owed) = recount(connection)?;
+        *self.sums.write().unwrap_or_else(PoisonError::into_inner) = sums;
+        *self.owed.write().unwrap_or_else(PoisonError::into_inner) = owed;
+        Ok(())
+    }
+
+    pub(super) fn sums(&self) -> Sums {
+        *self.sums.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn counts(&self) -> StoreCounts {
+        self.sums().counts()
+    }
+
+    pub(super) fn owed(&self, host: HostNumber) -> Owed {
+        let owed = self.owed.read().unwrap_or_else(PoisonError::into_inner);
+        owed.get(&host).copied().unwrap_or_default()
+    }
+
+    /// Puts the effect of a commit in force.
+    pub(super) fn apply(&self, sums: Sums, owed: &HashMap<HostNumber, Owed>) {
+        *self.sums.write().unwrap_or_else(PoisonError::into_inner) = sums;
+        let mut all = self.owed.write().unwrap_or_else(PoisonError::into_inner);
+        for (host, change) in owed {
+            let entry = all.entry(*host).or_default();
+            entry.pending += change.pending;
+            entry.parked += change.parked;
+            debug_assert!(entry.pending >= 0 && entry.parked >= 0, "counts never go below zero");
+            if entry.pending == 0 && entry.parked == 0 {
+                all.remove(host);
+            }
+        }
+    }
+
+    pub(super) fn number(&self, name: &HostName) -> Option<HostNumber> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner).numbers.get(name).copied()
+    }
+
+    pub(super) fn name(&self, number: HostNumber) -> Option<HostName> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner).names.get(&number).cloned()
+    }
+
+    /// Remembers a committed host.
+    pub(super) fn remember(&self, name: HostName, number: HostNumber) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        if names.names.len() >= NAMES_MAX {
+            *names = Names::default();
+        }
+        names.numbers.insert(name.clone(), number);
+        names.names.insert(number, name);
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        let health = self.health.read().unwrap_or_else(PoisonError::into_inner).clone();
+        StoreHealth { waiting: self.waiting.load(Ordering::Relaxed), ..health }
+    }
+
+    pub(super) fn committed(&self, operations: usize, took: Duration) {
+        let mut health = self.health.write().unwrap_or_else(PoisonError::into_inner);
+        let micros = took.as_secs_f64() * 1e6;
+        let size = operations as f64;
+        let weight = if health.commits == 0 { 1.0 } else { AVERAGE_WEIGHT };
+        health.commits += 1;
+        health.last_commit_size = operations as u64;
+        health.commit_size += (size - health.commit_size) * weight;
+        health.commit_us += (micros - health.commit_us) * weight;
+        health.refusing = None;
+    }
+
+    pub(super) fn refusing(&self, why: &str) {
+        self.health.write().unwrap_or_else(PoisonError::into_inner).refusing = Some(why.into());
+    }
+}
+
+/// Reads the row of counts; what is owed is not in it.
+pub(super) fn stored_sums(connection: &Connection) -> rusqlite::Result<Sums> {
+    connection.query_row(
+        "SELECT commits, accepted, delivered, failed, exhausted, expired, cancelled FROM counts",
+        [],
+        |row| {
+            let by_state = [0, 0, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?];
+            Ok(Sums { by_state, commits: row.get(0)?, accepted: row.get(1)? })
+        },
+    )
+}
+
+/// Counts what is owed, host by host, by the narrow indexes alone.
+fn recount(connection: &Connection) -> rusqlite::Result<(Sums, HashMap<HostNumber, Owed>)> {
+    let mut owed: HashMap<HostNumber, Owed> = HashMap::new();
+    let mut sums = stored_sums(connection)?;
+    let mut pending = connection.prepare(
+        "SELECT host, count(*) FROM delivery INDEXED BY delivery_pending WHERE state = 0 \
+         GROUP BY host",
+    )?;
+    let mut rows = pending.query([])?;
+    while let Some(row) = rows.next()? {
+        let count: i64 = row.get(1)?;
+        owed.entry(HostNumber(row.get(0)?)).or_default().pending = count;
+        sums.by_state[0] += count;
+    }
+    let mut parked = connection.prepare(
+        "SELECT host, count(*) FROM delivery INDEXED BY delivery_parked WHERE state = 1 \
+         GROUP BY host",
+    )?;
+    let mut rows = parked.query([])?;
+    while let Some(row) = rows.next()? {
+        let count: i64 = row.get(1)?;
+        owed.entry(HostNumber(row.get(0)?)).or_default().parked = count;
+        sums.by_state[1] += count;
+    }
+    Ok((sums, owed))
+}
