@@ -1,6 +1,7 @@
 //! Hostline delivers webhooks: every destination host has its own actor.
 
 pub mod admission;
+pub mod api;
 pub mod clock;
 pub mod config;
 pub mod delivery;
