@@ -1,10 +1,23 @@
-//! Hostline delivers webhooks: every destination host has its own actor.
+//! Hostline delivers webhooks, and every destination host has its own actor: the one place that
+//! holds that host's queue, its rate-limit budget, its backoff, its health and its cooldown.
+//!
+//! In reading order: the nouns ([`model`]), the rules ([`policy`]), the durable truth ([`store`]),
+//! the way out of the house ([`delivery`]), the way in ([`admission`], [`api`]), the wiring
+//! ([`app`]). `ARCHITECTURE.md` has the map.
 
-pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod delivery;
 pub mod model;
 pub mod policy;
+
+pub mod clock;
+pub mod config;
+
 pub mod report;
 pub mod store;
+
+pub mod delivery;
+
+pub mod admission;
+pub mod api;
+
+pub mod app;
+pub mod cli;

@@ -15,6 +15,7 @@ pub mod check;
 pub mod demo;
 mod follow;
 pub mod logging;
+pub mod receiver;
 pub mod send;
 pub mod serve;
 
@@ -128,8 +129,10 @@ impl SettingsArgs {
 pub fn main() -> ExitCode {
     let Cli { settings, serve, command } = Cli::parse();
     match command {
-        None => with_settings(&settings, serve, |_| absent("serve")),
-        Some(Command::Serve(args)) => with_settings(&settings, args.or(serve), |_| absent("serve")),
+        None => with_settings(&settings, serve, |loaded| serve::run(loaded)),
+        Some(Command::Serve(args)) => {
+            with_settings(&settings, args.or(serve), |loaded| serve::run(loaded))
+        }
         Some(Command::Check(args)) => {
             match settings.sources(args.serve.clone().or(serve).flags()) {
                 Ok(sources) => check::run(&args, load(sources)),
@@ -140,7 +143,7 @@ pub fn main() -> ExitCode {
             refuse("--listen, --data and --shards belong to `serve` and `check`")
         }
         Some(Command::Send(args)) => send::run(&args),
-        Some(Command::Demo(_)) => with_settings(&settings, serve, |_| absent("demo")),
+        Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Listen) => absent("listen"),
     }
 }

@@ -1,11 +1,13 @@
 //! `hostline serve`: its flags, each a short way to one setting.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
-use super::named_flag;
-use crate::config::Flag;
+use super::{named_flag, refuse};
+use crate::app;
+use crate::config::{Flag, Loaded};
 
 /// Flags of `serve`.
 #[derive(Args, Clone, Debug, Default)]
@@ -41,5 +43,13 @@ impl ServeArgs {
         ];
         let set = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
         set.map(|(flag, key, value)| named_flag(flag, key, value)).collect()
+    }
+}
+
+/// Runs the server until a signal ends it.
+pub fn run(loaded: Loaded) -> ExitCode {
+    match app::serve(loaded.settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error.to_string()),
     }
 }

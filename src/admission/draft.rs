@@ -1,0 +1,322 @@
+//! What a trigger becomes once its words are vetted, before it has ids. No I/O: everything here
+//! follows from the request's bytes, the settings and the time.
+
+use bytes::Bytes;
+
+use super::body;
+use super::headers;
+use super::idempotency;
+use super::input::{self, Pairs, Text, TriggerInput, WebhookInput, push_token};
+use super::refusal::Refusal;
+use super::timing::{Timing, timing};
+use super::url;
+use crate::config::Settings;
+use crate::model::{Header, Metadata, Method, OnFailure, Priority, Timestamp, Webhook};
+
+/// Webhooks of one trigger.
+const WEBHOOKS_MAX: usize = 50;
+/// Characters of an ordering key.
+const ORDERING_KEY_MAX: usize = 256;
+/// Pairs of metadata. Each is an index row of its delivery.
+const METADATA_MAX: usize = 32;
+/// Characters of a metadata key.
+const METADATA_KEY_MAX: usize = 64;
+/// Characters of a metadata value.
+const METADATA_VALUE_MAX: usize = 256;
+
+/// Where a trigger comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin<'a> {
+    /// `traceparent` of the request, passed on to receivers.
+    pub traceparent: Option<&'a str>,
+    /// Idempotency key of the request's header.
+    pub idempotency_key: Option<String>,
+    /// Whether the bytes hold nothing but this trigger, so that slices of them may be kept.
+    pub alone: bool,
+}
+
+/// A vetted trigger.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub webhooks: Vec<Webhook>,
+    pub timing: Timing,
+    pub priority: Priority,
+    pub ordering_key: Option<String>,
+    pub on_failure: OnFailure,
+    pub metadata: Metadata,
+    pub idempotency_key: Option<String>,
+}
+
+/// Reads and vets a trigger that is accepted at `now`.
+pub(super) fn read(
+    request: &Bytes,
+    origin: &Origin<'_>,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Draft, Refusal> {
+    let input = input::parse(request)?;
+    let vetting = Vetting { request, origin, settings, input: &input };
+    Ok(Draft {
+        webhooks: vetting.webhooks()?,
+        timing: timing(&input, now, settings.delivery.ttl)?,
+        priority: input.priority.unwrap_or_default(),
+        ordering_key: vetting.ordering_key()?,
+        on_failure: vetting.on_failure()?,
+        metadata: vetting.metadata()?,
+        idempotency_key: vetting.idempotency_key()?,
+    })
+}
+
+struct Vetting<'a> {
+    request: &'a Bytes,
+    origin: &'a Origin<'a>,
+    settings: &'a Settings,
+    input: &'a TriggerInput<'a>,
+}
+
+impl Vetting<'_> {
+    fn webhooks(&self) -> Result<Vec<Webhook>, Refusal> {
+        match (&self.input.webhook, &self.input.webhooks) {
+            (Some(webhook), None) => {
+                let webhook = self.webhook(webhook).map_err(|why| why.under("/webhook"))?;
+                Ok(vec![webhook])
+            }
+            (None, Some(webhooks)) if !(1..=WEBHOOKS_MAX).contains(&webhooks.len()) => {
+                let detail = format!("has {} items; 1 to {WEBHOOKS_MAX} are taken", webhooks.len());
+                Err(Refusal::invalid("/webhooks", detail))
+            }
+            (None, Some(webhooks)) => {
+                let vetted = webhooks.iter().enumerate().map(|(index, webhook)| {
+                    self.webhook(webhook).map_err(|why| why.under(&format!("/webhooks/{index}")))
+                });
+                vetted.collect()
+            }
+            (Some(_), Some(_)) => {
+                Err(Refusal::invalid("/webhooks", "give either `webhook` or `webhooks`, not both"))
+            }
+            (None, None) => Err(Refusal::invalid("", "missing field `webhook`")),
+        }
+    }
+
+    fn webhook(&self, input: &WebhookInput<'_>) -> Result<Webhook, Refusal> {
+        let method = input.method.unwrap_or(Method::Post);
+        if input.delete_with_body && method != Method::Delete {
+            let detail = "has a meaning only with \"method\": \"DELETE\"";
+            return Err(Refusal::invalid("/delete_with_body", detail));
+        }
+        let url = url::vet(&input.url.0, &self.settings.sender.ports).map_err(Refusal::Invalid)?;
+        let source = body::Source {
+            request: self.request,
+            alone: self.origin.alone,
+            max: self.settings.server.max_body,
+        };
+        let body = body::vet(input, method, &source)?;
+        let headers = self.headers(input, url.authorization, body.content_type)?;
+        let secret_ref = self.secret_ref(input)?;
+        Ok(Webhook { method, target: url.target, headers, body: body.bytes, secret_ref })
+    }
+
+    fn headers(
+        &self,
+        input: &WebhookInput<'_>,
+        authorization: Option<String>,
+        content_type: Option<&'static str>,
+    ) -> Result<Vec<Header>, Refusal> {
+        let given = input.headers.as_ref().map(headers::vet).transpose();
+        let mut headers = given.map_err(Refusal::Invalid)?.unwrap_or_default();
+        if authorization.is_some() && has(&headers, "authorization") {
+            let detail = "the URL has a user name, which stands for an authorization header; \
+                          give one of the two";
+            return Err(Refusal::invalid("/headers/authorization", detail));
+        }
+        let ours = [
+            ("authorization", authorization),
+            ("content-type", content_type.map(str::to_owned)),
+            ("traceparent", self.origin.traceparent.map(str::to_owned)),
+        ];
+        for (name, value) in ours {
+            if let Some(value) = value
+                && !has(&headers, name)
+            {
+                headers.push(Header { name: name.to_owned(), value });
+            }
+        }
+        Ok(headers)
+    }
+
+    /// A webhook's own secret wins over that of the trigger.
+    fn secret_ref(&self, webhook: &WebhookInput<'_>) -> Result<Option<String>, Refusal> {
+        let Some(name) = webhook.secret_ref.as_ref().or(self.input.secret_ref.as_ref()) else {
+            return Ok(None);
+        };
+        if self.settings.secrets.contains_key(name.0.as_ref()) {
+            return Ok(Some(name.0.clone().into_owned()));
+        }
+        let detail = "names no secret of the configuration ([secrets])";
+        Err(Refusal::invalid("/secret_ref", detail))
+    }
+
+    fn ordering_key(&self) -> Result<Option<String>, Refusal> {
+        let Some(Text(key)) = &self.input.ordering_key else { return Ok(None) };
+        let length = key.chars().count();
+        if !(1..=ORDERING_KEY_MAX).contains(&length) {
+            let detail = format!("has {length} characters; 1 to {ORDERING_KEY_MAX} are taken");
+            return Err(Refusal::invalid("/ordering_key", detail));
+        }
+        Ok(Some(key.clone().into_owned()))
+    }
+
+    fn on_failure(&self) -> Result<OnFailure, Refusal> {
+        match (self.input.on_failure, &self.input.ordering_key) {
+            (Some(_), None) => {
+                Err(Refusal::invalid("/on_failure", "has a meaning only with an `ordering_key`"))
+            }
+            (given, _) => Ok(given.unwrap_or_default()),
+        }
+    }
+
+    fn metadata(&self) -> Result<Metadata, Refusal> {
+        let Some(Pairs(pairs)) = &self.input.metadata else { return Ok(Vec::new()) };
+        if pairs.len() > METADATA_MAX {
+            let detail = format!("has {} pairs; at most {METADATA_MAX} are taken", pairs.len());
+            return Err(Refusal::invalid("/metadata", detail));
+        }
+        let mut metadata = Metadata::with_capacity(pairs.len());
+        for (Text(key), Text(value)) in pairs {
+            let at = |detail: String| {
+                let mut pointer = String::from("/metadata");
+                push_token(&mut pointer, key);
+                Err(Refusal::invalid(pointer, detail))
+            };
+            if !(1..=METADATA_KEY_MAX).contains(&key.chars().count()) {
+                return at(format!("a key has 1 to {METADATA_KEY_MAX} characters"));
+            }
+            if value.chars().count() > METADATA_VALUE_MAX {
+                return at(format!("a value has at most {METADATA_VALUE_MAX} characters"));
+            }
+            if metadata.iter().any(|(seen, _)| seen == key) {
+                return at("is given twice".into());
+            }
+            metadata.push((key.clone().into_owned(), value.clone().into_owned()));
+        }
+        Ok(metadata)
+    }
+
+    fn idempotency_key(&self) -> Result<Option<String>, Refusal> {
+        match (&self.origin.idempotency_key, &self.input.idempotency_key) {
+            (Some(_), Some(_)) => {
+                let detail = "the Idempotency-Key header gives a key already";
+                Err(Refusal::invalid("/idempotency_key", detail))
+            }
+            (header, None) => Ok(header.clone()),
+            (None, Some(Text(key))) => match idempotency::vet(key) {
+                Ok(key) => Ok(Some(key)),
+                Err(detail) => Err(Refusal::invalid("/idempotency_key", detail)),
+            },
+        }
+    }
+}
+
+fn has(headers: &[Header], name: &str) -> bool {
+    headers.iter().any(|header| header.name == name)
+}
+
+/// Whether a `traceparent` header is one (W3C Trace Context), so that garbage is not passed on.
+pub fn is_traceparent(value: &str) -> bool {
+    let lengths = [2, 32, 16, 2];
+    let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let mut parts = value.split('-');
+    let shaped = lengths
+        .iter()
+        .all(|length| parts.next().is_some_and(|part| part.len() == *length && hex(part)));
+    shaped && parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_503_600_000);
+
+    fn of(text: &str, origin: &Origin<'_>) -> Result<Draft, Refusal> {
+        let mut settings = Settings::default();
+        settings.secrets.insert("main".into(), Vec::new());
+        read(&Bytes::copy_from_slice(text.as_bytes()), origin, &settings, NOW)
+    }
+
+    fn pointer(text: &str) -> String {
+        match of(text, &Origin::default()) {
+            Err(Refusal::Invalid(error)) => error.pointer,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_plain_trigger_gets_its_headers() {
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let origin = Origin { traceparent: Some(traceparent), ..Origin::default() };
+        let text = r#"{"webhook":{"url":"https://u:p@shop.example/","body":{"a":1},
+            "headers":{"X-A":"1"}},"secret_ref":"main","ordering_key":"k","on_failure":"block",
+            "metadata":{"order":"7"},"priority":"high"}"#;
+        let draft = of(text, &origin).expect("valid");
+        let webhook = &draft.webhooks[0];
+        let names: Vec<&str> = webhook.headers.iter().map(|header| header.name.as_str()).collect();
+        assert_eq!(names, ["x-a", "authorization", "content-type", "traceparent"]);
+        assert_eq!(webhook.body, r#"{"a":1}"#);
+        assert_eq!(webhook.secret_ref.as_deref(), Some("main"));
+        assert_eq!(draft.on_failure, OnFailure::Block);
+        assert_eq!(draft.priority, Priority::High);
+        assert_eq!(draft.metadata, [("order".to_owned(), "7".to_owned())]);
+    }
+
+    #[test]
+    fn given_headers_win_over_inferred_ones() {
+        let text = r#"{"webhook":{"url":"https://shop.example/","body":"<a/>",
+            "headers":{"Content-Type":"text/xml","TraceParent":"mine"}}}"#;
+        let origin = Origin { traceparent: Some("theirs"), ..Origin::default() };
+        let draft = of(text, &origin).expect("valid");
+        let values: Vec<&str> =
+            draft.webhooks[0].headers.iter().map(|header| header.value.as_str()).collect();
+        assert_eq!(values, ["text/xml", "mine"]);
+    }
+
+    #[test]
+    fn faults_are_pointed_at_from_the_top() {
+        let url = r#""url":"https://shop.example/""#;
+        let hook = format!(r#""webhook":{{{url}}}"#);
+        for (text, at) in [
+            ("{}".to_owned(), ""),
+            (format!(r#"{{{hook},"webhooks":[]}}"#), "/webhooks"),
+            (r#"{"webhooks":[]}"#.to_owned(), "/webhooks"),
+            (format!(r#"{{"webhooks":[{{{url}}},{{"url":"x"}}]}}"#), "/webhooks/1/url"),
+            (format!(r#"{{"webhook":{{{url},"secret_ref":"no"}}}}"#), "/webhook/secret_ref"),
+            (
+                format!(r#"{{"webhook":{{{url},"delete_with_body":true}}}}"#),
+                "/webhook/delete_with_body",
+            ),
+            (
+                r#"{"webhook":{"url":"https://u@a.example/","headers":{"Authorization":"x"}}}"#
+                    .to_owned(),
+                "/webhook/headers/authorization",
+            ),
+            (format!(r#"{{{hook},"ordering_key":""}}"#), "/ordering_key"),
+            (format!(r#"{{{hook},"on_failure":"block"}}"#), "/on_failure"),
+            (format!(r#"{{{hook},"metadata":{{"":"a"}}}}"#), "/metadata/"),
+            (format!(r#"{{{hook},"metadata":{{"a":"1","a":"2"}}}}"#), "/metadata/a"),
+            (format!(r#"{{{hook},"metadata":{{"a":"{}"}}}}"#, "x".repeat(257)), "/metadata/a"),
+            (format!(r#"{{{hook},"idempotency_key":"a b"}}"#), "/idempotency_key"),
+        ] {
+            assert_eq!(pointer(&text), at, "{text}");
+        }
+        let many = vec![format!("{{{url}}}"); 51].join(",");
+        assert_eq!(pointer(&format!(r#"{{"webhooks":[{many}]}}"#)), "/webhooks");
+    }
+
+    #[test]
+    fn a_traceparent_has_its_shape() {
+        assert!(is_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        for bad in ["", "00", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"] {
+            assert!(!is_traceparent(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Why a trigger may not come in. The words of HTTP are the front end's affair.
+
+use std::fmt;
+
+use crate::model::HostName;
+
+/// A field at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) of the field, from the top of the trigger.
+    pub pointer: String,
+    /// What is wrong with it and what would be right.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A fault of the field at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// Why a trigger was refused. Nothing of it was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The bytes are not JSON.
+    Malformed {
+        /// What is wrong.
+        detail: String,
+        /// Line of the fault, from 1.
+        line: usize,
+        /// Column of the fault, from 1.
+        column: usize,
+    },
+    /// A field is unknown, missing or wrong.
+    Invalid(FieldError),
+    /// A body is over the limit.
+    TooLarge(FieldError),
+    /// The idempotency key was used by another request.
+    KeyReused,
+    /// The first request of this idempotency key is still under way.
+    KeyUnderWay,
+    /// An operator drains the host: what is queued goes out, nothing comes in.
+    Draining(HostName),
+    /// As many deliveries wait for the host as may.
+    HostFull {
+        /// The host.
+        host: HostName,
+        /// The limit.
+        limit: u64,
+    },
+    /// As many deliveries wait as may.
+    StoreFull {
+        /// The limit.
+        limit: u64,
+    },
+    /// The process is stopping.
+    Stopping,
+    /// The store cannot write now. The cause is for the log, not for the caller.
+    Unavailable,
+}
+
+impl Refusal {
+    /// A fault of the field at `pointer`.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Refusal::Invalid(FieldError::new(pointer, detail))
+    }
+
+    /// The same fault, seen from above: `prefix` is put before its pointer.
+    pub(super) fn under(mut self, prefix: &str) -> Self {
+        if let Refusal::Invalid(error) | Refusal::TooLarge(error) = &mut self {
+            error.pointer.insert_str(0, prefix);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Malformed { detail, line, column } => {
+                write!(formatter, "not JSON: {detail} at line {line} column {column}")
+            }
+            Refusal::Invalid(error) | Refusal::TooLarge(error) => {
+                write!(formatter, "{}: {}", error.pointer, error.detail)
+            }
+            Refusal::KeyReused => formatter.write_str("idempotency key used by another request"),
+            Refusal::KeyUnderWay => formatter.write_str("idempotency key is under way"),
+            Refusal::Draining(host) => write!(formatter, "{host} is being drained"),
+            Refusal::HostFull { host, limit } => write!(formatter, "{host} has {limit} waiting"),
+            Refusal::StoreFull { limit } => write!(formatter, "{limit} deliveries wait"),
+            Refusal::Stopping => formatter.write_str("stopping"),
+            Refusal::Unavailable => formatter.write_str("store unavailable"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}

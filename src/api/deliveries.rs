@@ -1,0 +1,220 @@
+//! `/v1/deliveries`: seeing deliveries, and redriving, skipping or cancelling one.
+
+use std::collections::HashSet;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::Api;
+use super::meaning;
+use super::problem::Problem;
+use super::request::{Params, delivery_id, host_name, json};
+use super::states::{Wanted, word};
+use super::view::{AttemptView, Row, WebhookView};
+use crate::delivery::{Cancelled, Explanation, WaitReason};
+use crate::model::{DeliveryId, StoredState, Timestamp, TriggerId};
+use crate::store::{DeliveryFilter, DeliveryRecord, HostInterval, Page};
+
+/// Deliveries in flight that a list asks about; more than all hosts' default limits make likely.
+pub(super) const IN_FLIGHT_MAX: usize = 20_000;
+/// Pages of the store that one list looks through for rows of a rare state. A page that comes out
+/// short still has its cursor.
+const ROUNDS_MAX: usize = 20;
+/// Deferrals that are shown of one delivery.
+const DEFERRALS_MAX: usize = 100;
+/// How far deliveries ahead are counted.
+const AHEAD_MAX: u64 = 100_000;
+
+/// One page of deliveries.
+pub(super) async fn list(
+    request: HttpRequest,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let mut params = Params::of(&request);
+    let trigger = params.take("trigger")?;
+    let trigger: Option<TriggerId> = trigger
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|()| Problem::parameter("trigger", "is not the id of a trigger"))?;
+    let wanted = Wanted::of_parameter(params.take("state")?.as_deref())?;
+    let mut filter = DeliveryFilter {
+        host: params.take("host")?.map(|text| host_name(&text)).transpose()?,
+        states: wanted.stored(),
+        trigger,
+        metadata: params.take_prefixed("metadata."),
+        from: params.take_time("from")?,
+        until: params.take_time("until")?,
+        ids: None,
+    };
+    let limit = params.take_limit()?;
+    let after = params.take("after")?;
+    params.finish("host, state, trigger, metadata.KEY, from, until, limit, after")?;
+    let in_flight: HashSet<DeliveryId> =
+        api.engine.in_flight(IN_FLIGHT_MAX).await.into_iter().collect();
+    if wanted.only_in_flight() {
+        filter.ids = Some(in_flight.iter().copied().collect());
+    }
+    let now = api.clock.wall();
+    let shows = |record: &DeliveryRecord| wanted.shows(word(record, &in_flight, now));
+    let page = collect(&api, filter, after, limit, shows).await?;
+    let data: Vec<Row<'_>> =
+        page.rows.iter().map(|record| Row::of(record, word(record, &in_flight, now))).collect();
+    Ok(json(StatusCode::OK, &serde_json::json!({ "data": data, "next": page.next })))
+}
+
+/// A page of those rows that `shows` lets through. Only as many rows as are missing are asked for
+/// in each round, so that the cursor always stands right behind the last row that is given out.
+async fn collect(
+    api: &Api,
+    filter: DeliveryFilter,
+    mut after: Option<String>,
+    limit: usize,
+    shows: impl Fn(&DeliveryRecord) -> bool,
+) -> Result<Page<DeliveryRecord>, Problem> {
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS_MAX {
+        let page = api.store.list(filter.clone(), after, limit - rows.len()).await?;
+        after = page.next;
+        rows.extend(page.rows.into_iter().filter(&shows));
+        if rows.len() >= limit || after.is_none() {
+            break;
+        }
+    }
+    Ok(Page { rows, next: after })
+}
+
+/// One delivery with all that is known of it.
+#[derive(Serialize)]
+struct Detail<'a> {
+    #[serde(flatten)]
+    row: Row<'a>,
+    reason: Option<String>,
+    waits_for: Option<WaitReason>,
+    next_attempt_at: Option<Timestamp>,
+    ahead: Option<u64>,
+    behind: Option<DeliveryId>,
+    webhook: WebhookView<'a>,
+    history: Vec<AttemptView<'a>>,
+    deferrals: Vec<HostInterval>,
+}
+
+/// Shows one delivery.
+pub(super) async fn show(
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let record = find(&api, delivery_id(&id)?).await?;
+    let attempts = api.store.attempts(record.id).await?;
+    let deferrals = deferrals(&api, &record).await?;
+    let owed = !matches!(record.state, StoredState::Ended(_));
+    let explanation = match owed {
+        true => api.engine.explain(record.id).await?,
+        false => None,
+    };
+    let place = match owed {
+        true => api.store.place(record.id, AHEAD_MAX).await?,
+        false => None,
+    };
+    let state = match &explanation {
+        Some(explanation) => explanation.state,
+        None => word(&record, &HashSet::new(), api.clock.wall()),
+    };
+    let last = attempts.last().map(|attempt| &attempt.outcome);
+    let ended = meaning::of_end(record.state, record.retries, last);
+    let Explanation { waits_for, reason, next_attempt_at, ahead, .. } =
+        explanation.unwrap_or(Explanation {
+            state,
+            waits_for: None,
+            reason: String::new(),
+            next_attempt_at: owed.then_some(record.due),
+            ahead: None,
+        });
+    let detail = Detail {
+        row: Row::of(&record, state),
+        reason: ended.or(Some(reason)).filter(|reason| !reason.is_empty()),
+        waits_for,
+        next_attempt_at,
+        ahead: ahead.or(place.map(|place| place.ahead)),
+        behind: place.and_then(|place| place.behind),
+        webhook: WebhookView::of(&record.webhook),
+        history: attempts.iter().map(AttemptView::of).collect(),
+        deferrals,
+    };
+    Ok(json(StatusCode::OK, &detail))
+}
+
+/// The stretches of its host's waiting that fall into a delivery's life, cut to it.
+async fn deferrals(api: &Api, record: &DeliveryRecord) -> Result<Vec<HostInterval>, Problem> {
+    let (from, to) = (record.accepted, record.ended.unwrap_or_else(|| api.clock.wall()));
+    let host = record.id.host();
+    let mut intervals = api.store.intervals(host, from, to, DEFERRALS_MAX).await?;
+    for interval in &mut intervals {
+        interval.from = interval.from.max(from);
+        if record.ended.is_some() {
+            interval.to = Some(interval.to.unwrap_or(to).min(to));
+        }
+    }
+    Ok(intervals)
+}
+
+async fn find(api: &Api, id: DeliveryId) -> Result<DeliveryRecord, Problem> {
+    let found = api.store.find(id).await?;
+    found
+        .ok_or_else(|| Problem::not_found("unknown-delivery", format!("there is no delivery {id}")))
+}
+
+/// The answer to a wish about one delivery.
+fn done(id: DeliveryId, state: &str) -> HttpResponse {
+    json(StatusCode::OK, &serde_json::json!({ "id": id, "state": state }))
+}
+
+/// Sends a dead letter again.
+pub(super) async fn redrive(
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let id = delivery_id(&id)?;
+    if api.engine.redrive(vec![id]).await?.contains(&id) {
+        return Ok(done(id, "waiting"));
+    }
+    let detail = match find(&api, id).await?.state {
+        StoredState::Ended(end) => {
+            format!("it is {}; only dead letters are redriven", end.as_str())
+        }
+        StoredState::Pending | StoredState::Parked => "it is still owed".to_owned(),
+    };
+    Err(Problem::conflict("not-redrivable", detail))
+}
+
+/// Lets the ordering key behind a failed delivery go on.
+pub(super) async fn skip(
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let id = delivery_id(&id)?;
+    if api.engine.skip(id).await? {
+        return Ok(json(StatusCode::OK, &serde_json::json!({ "id": id, "skipped": true })));
+    }
+    find(&api, id).await?;
+    Err(Problem::conflict("not-blocking", "it does not hold back an ordering key"))
+}
+
+/// Cancels a delivery.
+pub(super) async fn cancel(
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let id = delivery_id(&id)?;
+    match api.engine.cancel(id).await? {
+        Cancelled::Done => Ok(done(id, "cancelled")),
+        Cancelled::InFlight => {
+            let detail = "it is being sent right now and will finish";
+            Err(Problem::conflict("in-flight", detail))
+        }
+        Cancelled::Ended => Err(Problem::conflict("already-ended", "it has ended already")),
+        Cancelled::Unknown => {
+            Err(Problem::not_found("unknown-delivery", format!("there is no delivery {id}")))
+        }
+    }
+}

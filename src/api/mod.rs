@@ -1,0 +1,154 @@
+//! HTTP in: routes, what they read, what they answer. Whether a trigger may come in is decided in
+//! `admission`; where a delivery is and why is known to the engine. Nothing here decides either.
+
+mod batch;
+mod deliveries;
+mod hosts;
+mod meaning;
+mod metrics;
+mod problem;
+mod redrives;
+mod request;
+mod states;
+mod stats;
+mod triggers;
+mod view;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+pub use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpRequest, HttpServer, Resource, web};
+
+pub use problem::Problem;
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::delivery::Engine;
+use crate::model::Moment;
+use crate::store::Store;
+use metrics::Requests;
+use redrives::Redrives;
+
+/// What every route may use. Made once, shared by all front-end threads.
+pub struct Api {
+    store: Arc<dyn Store>,
+    engine: Arc<dyn Engine>,
+    settings: Arc<Settings>,
+    clock: Clock,
+    admission: Admission,
+    redrives: Redrives,
+    requests: Requests,
+    /// Held while a host's controls are read, changed and written.
+    controlling: tokio::sync::Mutex<()>,
+    started: Moment,
+}
+
+impl Api {
+    /// The front end of `store` and `engine`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        engine: Arc<dyn Engine>,
+        settings: Arc<Settings>,
+        clock: Clock,
+    ) -> web::Data<Self> {
+        let admission =
+            Admission::new(store.clone(), engine.clone(), settings.clone(), clock.clone());
+        let started = clock.moment();
+        web::Data::new(Self {
+            store,
+            engine,
+            settings,
+            clock,
+            admission,
+            redrives: Redrives::default(),
+            requests: Requests::default(),
+            controlling: tokio::sync::Mutex::default(),
+            started,
+        })
+    }
+}
+
+/// Adds every route, and the answers to requests that meet none.
+pub fn configure(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config.app_data(api);
+        config.app_data(web::PathConfig::default().error_handler(|_, _| {
+            Problem::parameter("path", "is not valid UTF-8 once it is decoded").into()
+        }));
+        triggers_and_deliveries(config);
+        hosts_and_stats(config);
+        config.default_service(web::to(|request: HttpRequest| async move {
+            Problem::no_route(request.path()).response()
+        }));
+    }
+}
+
+fn triggers_and_deliveries(config: &mut web::ServiceConfig) {
+    config
+        .service(resource("/v1/triggers", "POST").route(web::post().to(triggers::create)))
+        .service(resource("/v1/triggers/batch", "POST").route(web::post().to(batch::create)))
+        .service(resource("/v1/deliveries", "GET").route(web::get().to(deliveries::list)))
+        .service(
+            resource("/v1/deliveries/{id}", "GET, DELETE")
+                .route(web::get().to(deliveries::show))
+                .route(web::delete().to(deliveries::cancel)),
+        )
+        .service(
+            resource("/v1/deliveries/{id}/redrive", "POST")
+                .route(web::post().to(deliveries::redrive)),
+        )
+        .service(
+            resource("/v1/deliveries/{id}/skip", "POST").route(web::post().to(deliveries::skip)),
+        )
+        .service(resource("/v1/redrives", "POST").route(web::post().to(redrives::create)))
+        .service(resource("/v1/redrives/{id}", "GET").route(web::get().to(redrives::show)));
+}
+
+fn hosts_and_stats(config: &mut web::ServiceConfig) {
+    config
+        .service(resource("/v1/hosts", "GET").route(web::get().to(hosts::list)))
+        .service(
+            resource("/v1/hosts/{host}", "GET, PATCH")
+                .route(web::get().to(hosts::show))
+                .route(web::patch().to(hosts::patch)),
+        )
+        .service(resource("/v1/hosts/{host}/pause", "POST").route(web::post().to(hosts::pause)))
+        .service(resource("/v1/hosts/{host}/resume", "POST").route(web::post().to(hosts::resume)))
+        .service(resource("/v1/hosts/{host}/drain", "POST").route(web::post().to(hosts::drain)))
+        .service(resource("/v1/hosts/{host}/purge", "POST").route(web::post().to(hosts::purge)))
+        .service(resource("/v1/stats", "GET").route(web::get().to(stats::stats)))
+        .service(resource("/healthz", "GET").route(web::get().to(stats::healthz)))
+        .service(resource("/readyz", "GET").route(web::get().to(stats::readyz)))
+        .service(resource("/metrics", "GET").route(web::get().to(metrics::metrics)));
+}
+
+/// A resource that answers a method it does not take with those that it does.
+fn resource(path: &str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
+        Problem::method(request.method().as_str(), allow).response()
+    }))
+}
+
+/// Binds the front end and answers it with the addresses that it listens on. It runs once it is
+/// awaited or spawned; an error says which address could not be bound.
+pub fn server(settings: &Settings, api: web::Data<Api>) -> io::Result<(Server, Vec<SocketAddr>)> {
+    let listen = settings.server.listen;
+    // What is in flight is let finish by the engine; here it is only the answers that go out.
+    let shutdown_s = settings.server.shutdown_timeout.as_secs().max(1);
+    let server = HttpServer::new(move || {
+        App::new().wrap(from_fn(metrics::count)).configure(configure(api.clone()))
+    })
+    .workers(settings.server.workers.max(1))
+    .client_request_timeout(settings.server.client_timeout)
+    .shutdown_timeout(shutdown_s)
+    .disable_signals()
+    .bind(listen)
+    .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}")))?;
+    let addresses = server.addrs();
+    Ok((server.run(), addresses))
+}

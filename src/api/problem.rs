@@ -1,0 +1,277 @@
+//! Every error that leaves the house: RFC 9457, with a stable `type` and the place at fault. What
+//! went wrong inside is for the log; a problem says only what the caller can use.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::admission::Refusal;
+use crate::store::{QueryError, StoreError};
+
+/// Seconds after which a refusal for lack of room may be tried again. A queue drains slowly.
+const RETRY_FULL_S: u32 = 30;
+/// Seconds after which a refusal for want of a store, or at a stop, may be tried again.
+const RETRY_SOON_S: u32 = 5;
+
+/// An error on the wire.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    slug: &'static str,
+    title: &'static str,
+    status: StatusCode,
+    detail: String,
+    errors: Vec<Fault>,
+    retry_after_s: Option<u32>,
+    allow: Option<&'static str>,
+}
+
+/// One place at fault.
+#[derive(Clone, Debug, Serialize)]
+struct Fault {
+    #[serde(flatten)]
+    place: Place,
+    detail: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    /// JSON pointer into the body.
+    Pointer(String),
+    /// Name in the query or the path.
+    Parameter(String),
+    /// Name of a header of the request.
+    Header(&'static str),
+}
+
+/// The members of `application/problem+json`.
+#[derive(Serialize)]
+struct Members<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Fault],
+}
+
+impl Problem {
+    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: String) -> Self {
+        let (errors, retry_after_s, allow) = (Vec::new(), None, None);
+        Self { slug, title, status, detail, errors, retry_after_s, allow }
+    }
+
+    fn at(mut self, place: Place) -> Self {
+        self.errors.push(Fault { place, detail: self.detail.clone() });
+        self
+    }
+
+    fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// A field of the body is unknown, missing or wrong.
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let title = "A field of the request is not valid";
+        Self::new(StatusCode::BAD_REQUEST, "invalid-field", title, detail.into())
+            .at(Place::Pointer(pointer.into()))
+    }
+
+    /// A parameter of the query or the path is unknown or wrong.
+    pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        let title = "A parameter of the request is not valid";
+        Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", title, detail.into())
+            .at(Place::Parameter(name.into()))
+    }
+
+    /// A header of the request is wrong.
+    pub fn header(name: &'static str, detail: impl Into<String>) -> Self {
+        let title = "A header of the request is not valid";
+        Self::new(StatusCode::BAD_REQUEST, "invalid-header", title, detail.into())
+            .at(Place::Header(name))
+    }
+
+    /// The body is not JSON.
+    pub fn malformed(detail: &str, line: usize, column: usize) -> Self {
+        let detail = format!("{detail}, at line {line} column {column}");
+        let title = "The request's body is not JSON";
+        Self::new(StatusCode::BAD_REQUEST, "malformed-json", title, detail)
+    }
+
+    /// The request broke off or cannot be read.
+    pub fn unreadable() -> Self {
+        let detail = "the request's body broke off or is not framed as HTTP wants it";
+        let title = "The request cannot be read";
+        Self::new(StatusCode::BAD_REQUEST, "unreadable-request", title, detail.into())
+    }
+
+    /// The request is over a limit.
+    pub fn too_large(detail: String) -> Self {
+        let title = "The request is too large";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", title, detail)
+    }
+
+    /// The body is of another kind than the route takes.
+    pub fn media_type(detail: String) -> Self {
+        let title = "The content type is not supported";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail)
+            .at(Place::Header("content-type"))
+    }
+
+    /// There is no such thing.
+    pub fn not_found(slug: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, slug, "Not found", detail.into())
+    }
+
+    /// There is no such route.
+    pub fn no_route(path: &str) -> Self {
+        let detail = format!("there is no route {path:?}; a slash inside an id must be encoded");
+        Self::not_found("unknown-route", detail)
+    }
+
+    /// The route is there, but not with this method.
+    pub fn method(method: &str, allow: &'static str) -> Self {
+        let detail = format!("the route does not take {method}; it takes {allow}");
+        let title = "The method is not allowed";
+        let mut problem =
+            Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, detail);
+        problem.allow = Some(allow);
+        problem
+    }
+
+    /// What is asked for cannot be done in the present state.
+    pub fn conflict(slug: &'static str, detail: impl Into<String>) -> Self {
+        let title = "The present state does not allow this";
+        Self::new(StatusCode::CONFLICT, slug, title, detail.into())
+    }
+
+    /// The store cannot answer now.
+    pub fn unavailable() -> Self {
+        let detail = "the store cannot do this now; nothing was kept, and the same request may \
+                      be sent again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail.into())
+            .retry_after(RETRY_SOON_S)
+    }
+
+    /// The process is stopping.
+    pub fn stopping() -> Self {
+        let detail = "the server is stopping and takes nothing new";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "Stopping", detail.into())
+            .retry_after(RETRY_SOON_S)
+    }
+
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The JSON text of it.
+    pub fn to_json(&self) -> Vec<u8> {
+        let members = Members {
+            r#type: format!("/problems/{}", self.slug),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+        };
+        serde_json::to_vec(&members).expect("a problem is plain data")
+    }
+
+    /// The answer of it.
+    pub fn response(&self) -> HttpResponse {
+        let mut builder = HttpResponse::build(self.status);
+        builder.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            builder.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(allow) = self.allow {
+            builder.insert_header((header::ALLOW, allow));
+        }
+        builder.body(self.to_json())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.slug, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.response()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed { detail, line, column } => Self::malformed(&detail, line, column),
+            Refusal::Invalid(error) => Self::field(error.pointer, error.detail),
+            Refusal::TooLarge(error) => {
+                Self::too_large(error.detail).at(Place::Pointer(error.pointer))
+            }
+            Refusal::KeyReused => {
+                let detail = "this idempotency key was used by another request; use a new one";
+                let title = "The idempotency key was used by another request";
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, "idempotency-key-reused", title, detail.into())
+            }
+            Refusal::KeyUnderWay => {
+                let detail = "the first request with this idempotency key is still under way";
+                Self::conflict("idempotency-key-under-way", detail).retry_after(1)
+            }
+            Refusal::Draining(host) => {
+                let detail = format!("{host} is being drained: it takes nothing new until resumed");
+                Self::conflict("host-draining", detail)
+            }
+            Refusal::HostFull { host, limit } => {
+                let detail = format!("{limit} deliveries wait for {host} already");
+                let title = "Too many deliveries wait for this host";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "host-full", title, detail)
+                    .retry_after(RETRY_FULL_S)
+            }
+            Refusal::StoreFull { limit } => {
+                let detail = format!("{limit} deliveries wait already");
+                let title = "Too many deliveries wait";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-full", title, detail)
+                    .retry_after(RETRY_FULL_S)
+            }
+            Refusal::Stopping => Self::stopping(),
+            Refusal::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        log::warn!("request not served: {error}");
+        match error {
+            StoreError::Closed(_) => Self::stopping(),
+            StoreError::Full { max_pending } => Refusal::StoreFull { limit: max_pending }.into(),
+            StoreError::Unavailable(_) | StoreError::Unknown(_) => Self::unavailable(),
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::BadCursor => Self::parameter(
+                "after",
+                Cow::from("is no cursor of this list; take `next` of the page before"),
+            ),
+            QueryError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Wiring: the only file that knows every actor. Starts the process in the order in which things
+//! depend on each other, and stops it in the reverse one.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Arbiter};
+
+use crate::api;
+use crate::clock::Clock;
+use crate::config::{Settings, StoreKind};
+use crate::delivery::feeder::Feeder;
+use crate::delivery::live::LiveEngine;
+use crate::delivery::router::Router;
+use crate::delivery::sender::{HttpSender, Sender, SenderShared};
+use crate::delivery::shard::{ArbiterCounters, SenderFactory, Surroundings};
+use crate::model::HostName;
+use crate::store::embedded::EmbeddedStore;
+use crate::store::memory::MemoryStore;
+use crate::store::{Store, StoreError, StoreLimits};
+
+/// Descriptors that the process asks for: a socket per host in flight and per client.
+const DESCRIPTORS: u64 = 1 << 20;
+
+/// Why the process did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The store could not be opened; the text says what to do.
+    Store(String),
+    /// The sender could not be set up (roots, resolver).
+    Sender(String),
+    /// The address could not be listened on.
+    Listen(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Store(why) => write!(formatter, "store: {why}"),
+            StartError::Sender(why) => write!(formatter, "sender: {why}"),
+            StartError::Listen(why) => write!(formatter, "server: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        StartError::Store(error.to_string())
+    }
+}
+
+/// The running engine with what it stands on, without a front end.
+pub struct Running {
+    /// Asks and commands.
+    pub engine: LiveEngine,
+    /// Durable truth.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+    /// Settings.
+    pub settings: Arc<Settings>,
+    arbiters: Vec<Arbiter>,
+}
+
+/// Opens the store that the settings name.
+pub fn open_store(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Store>, StartError> {
+    let limits = StoreLimits { max_pending: settings.store.max_pending };
+    match settings.store.kind {
+        StoreKind::Memory => Ok(MemoryStore::new(limits)),
+        StoreKind::Embedded => {
+            let store = &settings.store;
+            let opened = EmbeddedStore::open(&store.path, limits, store.cache, clock.clone());
+            opened
+                .map(|store| store as Arc<dyn Store>)
+                .map_err(|error| StartError::Store(error.to_string()))
+        }
+    }
+}
+
+/// Makes the senders that speak HTTP.
+pub fn http_senders(settings: &Settings, clock: &Clock) -> Result<SenderFactory, StartError> {
+    let shared = SenderShared::new(settings, clock.clone()).map_err(StartError::Sender)?;
+    Ok(Arc::new(move |host: &HostName| {
+        std::rc::Rc::new(HttpSender::new(shared.clone(), host.clone())) as std::rc::Rc<dyn Sender>
+    }))
+}
+
+impl Running {
+    /// Starts arbiters, routers and feeder over an open store, and wakes the hosts that have work.
+    pub async fn start(
+        settings: Settings,
+        clock: Clock,
+        store: Arc<dyn Store>,
+        senders: SenderFactory,
+    ) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let controls = store.controlled().await?;
+        let around = Surroundings {
+            store: store.clone(),
+            clock: clock.clone(),
+            settings: settings.clone(),
+            senders,
+            registry: Arc::default(),
+            controls: Arc::new(controls.into_iter().collect()),
+            seed: fastrand::u64(..),
+        };
+        let mut arbiters = Vec::new();
+        let mut routers = Vec::new();
+        for number in 0..settings.actors.shards.max(1) {
+            let arbiter = Arbiter::new();
+            let counters = Arc::new(ArbiterCounters::default());
+            let (around, counting) = (around.clone(), counters.clone());
+            let router = Router::start_in_arbiter(&arbiter.handle(), move |_| {
+                Router::new(around, number, counting)
+            });
+            routers.push((router, counters));
+            arbiters.push(arbiter);
+        }
+        let feeder = Feeder::new(routers);
+        store.subscribe(feeder.clone());
+        let engine = LiveEngine::new(around.clone(), feeder.clone());
+        let hosts = feeder.wake_all(&around).await?;
+        let counts = store.counts();
+        log::info!(hosts, pending = counts.pending, shards = arbiters.len(); "engine started");
+        let (fed, stopping) = (feeder.clone(), engine.clone());
+        actix_rt::spawn(async move {
+            fed.run(around).await;
+            if !crate::delivery::Engine::is_stopping(&stopping) {
+                log::error!("the store closed itself; stopping, so that a restart recovers it");
+                std::process::exit(70);
+            }
+        });
+        Ok(Self { engine, store, clock, settings, arbiters })
+    }
+
+    /// Stops: no new send starts, what is in flight finishes within `patience`, everything is
+    /// committed. Answers how many requests were cut off (they are sent again after a start).
+    pub async fn stop(self, patience: Duration) -> u64 {
+        self.engine.refuse();
+        let cut = self.engine.quiesce(patience).await;
+        if let Err(error) = self.store.close().await {
+            log::error!(error:% = error; "store did not close cleanly; it recovers at the next start");
+        }
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+        cut
+    }
+}
+
+/// Runs the server until a signal ends it.
+pub fn serve(settings: Settings) -> Result<(), StartError> {
+    raise_descriptor_limit();
+    let clock = Clock::system();
+    let store = open_store(&settings, &clock)?;
+    let senders = http_senders(&settings, &clock)?;
+    actix_rt::System::new().block_on(async move {
+        let patience = settings.server.shutdown_timeout;
+        let running = Running::start(settings, clock, store, senders).await?;
+        let front = Front::start(&running)?;
+        let listen = front.address();
+        log::info!(address:% = listen; "listening");
+        if !running.settings.auth.keys_required {
+            log::info!(address:% = listen; "no API keys are configured: open to whoever reaches this address");
+        }
+        let signal = Signals::listen()?;
+        signal.first().await;
+        log::info!("stopping: new triggers are refused, what is in flight finishes");
+        running.engine.refuse();
+        actix_rt::spawn(async move {
+            signal.first().await;
+            log::warn!("second signal: stopping at once");
+            std::process::exit(1);
+        });
+        let cut = running.stop(patience).await;
+        front.stop().await;
+        if cut > 0 {
+            log::warn!(requests = cut; "requests were cut off; their deliveries are sent again after a start");
+        }
+        log::info!("stopped");
+        Ok(())
+    })
+}
+
+/// The front end of a running engine.
+pub struct Front {
+    handle: api::ServerHandle,
+    address: SocketAddr,
+}
+
+impl Front {
+    /// Listens where the settings say (port 0 takes a free one).
+    pub fn start(running: &Running) -> Result<Self, StartError> {
+        let state = api::Api::new(
+            running.store.clone(),
+            Arc::new(running.engine.clone()),
+            running.settings.clone(),
+            running.clock.clone(),
+        );
+        let (server, addresses) = api::server(&running.settings, state)
+            .map_err(|error| StartError::Listen(format!("{error}; is another server running there? choose another address with --listen or server.listen")))?;
+        let address = addresses.first().copied().unwrap_or(running.settings.server.listen);
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        Ok(Self { handle, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends its connections once their answers are out.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: tokio::sync::Mutex<tokio::signal::unix::Signal>,
+    interrupt: tokio::sync::Mutex<tokio::signal::unix::Signal>,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, StartError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| {
+            signal(kind)
+                .map(tokio::sync::Mutex::new)
+                .map_err(|error| StartError::Listen(format!("signals: {error}")))
+        };
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn first(&self) {
+        let (mut terminate, mut interrupt) =
+            (self.terminate.lock().await, self.interrupt.lock().await);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+/// Asks for as many descriptors as the system allows: each host in flight takes a socket.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS, |maximum| maximum.min(DESCRIPTORS));
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    limit.current = Some(wanted);
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::warn!(error:% = error; "the limit of open files could not be raised");
+    }
+}
