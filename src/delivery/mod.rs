@@ -1,16 +1,16 @@
 //! Out of the house: router, host actors, sender.
 
-pub mod connect;
+mod connect;
 pub mod engine;
 pub mod guard;
-pub mod head;
+mod head;
 pub mod request;
 mod resolve;
 pub mod sender;
 pub mod snapshot;
-pub mod stream;
+mod stream;
 mod tls;
-pub mod trace;
+mod trace;
 
 pub use engine::{Cancelled, Engine, Explanation, WaitReason};
 pub use guard::{AddressGuard, BlockedAddress};
