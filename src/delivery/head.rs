@@ -229,4 +229,34 @@ mod tests {
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: 1\r\n".repeat(1000));
         assert_eq!(fields(many.as_bytes()).len(), HEADERS_MAX);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_confuse_the_scan(pieces in proptest::collection::vec(0..PIECES.len(), 0..12)) {
+            let bytes: Vec<u8> = pieces.iter().flat_map(|piece| PIECES[*piece]).copied().collect();
+            let _ = fields(&bytes);
+            let end = match scan(&bytes) {
+                Scan::Interim(end) | Scan::Final { end, .. } => end,
+                Scan::Partial | Scan::Malformed => return Ok(()),
+            };
+            assert!(may_end(&bytes[..end]));
+            assert_eq!(scan(&bytes[..end]), scan(&bytes));
+            assert_eq!(scan(&bytes[..end - 1]), Scan::Partial);
+        }
+    }
+
+    const PIECES: [&[u8]; 12] = [
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.0 103",
+        b"HTTP/1.",
+        b"content-length: ",
+        b"transfer-encoding: chunked",
+        b"7",
+        b": ",
+        b"\xff",
+        b"t",
+    ];
 }

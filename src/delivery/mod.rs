@@ -1,10 +1,10 @@
 //! Out of the house: feeder, router, host actors, sender.
 
-pub mod connect;
+mod connect;
 pub mod engine;
 pub mod feeder;
 pub mod guard;
-pub mod head;
+mod head;
 pub mod host;
 pub mod live;
 pub mod recorder;
@@ -14,9 +14,9 @@ pub mod router;
 pub mod sender;
 pub mod shard;
 pub mod snapshot;
-pub mod stream;
+mod stream;
 mod tls;
-pub mod trace;
+mod trace;
 mod view;
 
 pub use engine::{Cancelled, Engine, Explanation, WaitReason};

@@ -348,3 +348,37 @@ fn in_words(duration: Duration) -> String {
         _ => format!("{}ms", duration.as_millis()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shared_may_go_to_any_arbiter() {
+        fn check<T: Clone + Send + Sync + 'static>() {}
+        check::<SenderShared>();
+    }
+
+    #[test]
+    fn durations_are_shown_in_the_unit_that_fits() {
+        assert_eq!(in_words(Duration::from_secs(90)), "90s");
+        assert_eq!(in_words(Duration::from_millis(1500)), "1500ms");
+    }
+
+    #[actix_rt::test]
+    #[should_panic(expected = "its own host only")]
+    async fn another_hosts_webhook_is_never_sent() {
+        let shared = SenderShared::new(&Settings::default(), Clock::system()).expect("valid");
+        let sender = HttpSender::new(shared, HostName::from_normalised("a.example"));
+        let webhook = Webhook {
+            method: Method::Get,
+            target: Target::from_vetted("http://b.example/").expect("vetted"),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            secret_ref: None,
+        };
+        let now = crate::model::Timestamp::from_millis(0);
+        let id = DeliveryId::new(now, crate::model::HostNumber(0), 0);
+        sender.attempt(AttemptRequest { id, webhook: Arc::new(webhook), number: 1 }).await;
+    }
+}

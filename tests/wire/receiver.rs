@@ -1,7 +1,7 @@
 //! Scripted receivers, and a sender that may reach them.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -105,22 +105,14 @@ impl Peer {
         self.write(answer);
     }
 
-    /// Closes with RST rather than FIN: unread bytes are pending when the socket is closed.
+    /// Makes the end of the script close the connection with RST rather than FIN.
     pub fn reset(&self) {
-        let linger = Some(Duration::ZERO);
-        rustix_linger(&self.stream, linger);
-        let _ = self.stream.shutdown(Shutdown::Read);
+        let stream = self.stream.try_clone().expect("a descriptor");
+        #[allow(deprecated)] // it may block when closing, which zero never does
+        tokio::net::TcpSocket::from_std_stream(stream)
+            .set_linger(Some(Duration::ZERO))
+            .expect("a socket");
     }
-}
-
-fn rustix_linger(stream: &TcpStream, linger: Option<Duration>) {
-    let socket = tokio_socket(stream);
-    #[allow(deprecated)] // zero never blocks
-    socket.set_linger(linger).expect("a socket");
-}
-
-fn tokio_socket(stream: &TcpStream) -> tokio::net::TcpSocket {
-    tokio::net::TcpSocket::from_std_stream(stream.try_clone().expect("a descriptor"))
 }
 
 /// Reads a request of known length from any stream.
