@@ -1,5 +1,6 @@
 //! Hostline delivers webhooks: every destination host has its own actor.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;

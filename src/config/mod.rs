@@ -8,6 +8,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+mod combine;
+mod keys;
+mod layers;
+mod load;
+mod problem;
+mod slot;
+pub mod units;
+
+pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};
+pub use problem::{ConfigErrors, Origin, Problem};
+
 /// Everything that can be set, validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -212,6 +223,8 @@ pub struct Log {
 pub struct Auth {
     /// Whether requests need an API key.
     pub keys_required: bool,
+    /// Says that other machines may reach the server without keys.
+    pub open: bool,
 }
 
 /// A signing secret: the raw key of Standard Webhooks' `whsec_…`. Never shown.
@@ -281,7 +294,7 @@ impl Default for Settings {
             hosts: BTreeMap::new(),
             secrets: BTreeMap::new(),
             log: Log { format: LogFormat::Text, level: "info".into() },
-            auth: Auth { keys_required: false },
+            auth: Auth { keys_required: false, open: false },
         }
     }
 }
