@@ -14,7 +14,9 @@ use crate::config::{ConfigErrors, Flag, Loaded, Sources, load};
 pub mod check;
 pub mod demo;
 mod follow;
+pub mod listen;
 pub mod logging;
+pub mod receiver;
 pub mod send;
 pub mod serve;
 
@@ -70,7 +72,7 @@ enum Command {
     /// Hand one webhook to a running server and watch its delivery
     Send(send::SendArgs),
     /// Run a receiver that shows the webhooks that reach it
-    Listen,
+    Listen(listen::ListenArgs),
     /// Show the engine at work against receivers of its own
     Demo(demo::DemoArgs),
     /// Validate the settings, and show those in force with their origins
@@ -141,7 +143,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Demo(_)) => with_settings(&settings, serve, |_| absent("demo")),
-        Some(Command::Listen) => absent("listen"),
+        Some(Command::Listen(args)) => listen::run(args),
     }
 }
 
