@@ -14,6 +14,7 @@ use crate::config::{ConfigErrors, Flag, Loaded, Sources, load};
 pub mod check;
 pub mod demo;
 mod follow;
+pub mod listen;
 pub mod logging;
 pub mod receiver;
 pub mod send;
@@ -71,7 +72,7 @@ enum Command {
     /// Hand one webhook to a running server and watch its delivery
     Send(send::SendArgs),
     /// Run a receiver that shows the webhooks that reach it
-    Listen,
+    Listen(listen::ListenArgs),
     /// Show the engine at work against receivers of its own
     Demo(demo::DemoArgs),
     /// Validate the settings, and show those in force with their origins
@@ -129,10 +130,8 @@ impl SettingsArgs {
 pub fn main() -> ExitCode {
     let Cli { settings, serve, command } = Cli::parse();
     match command {
-        None => with_settings(&settings, serve, |loaded| serve::run(loaded)),
-        Some(Command::Serve(args)) => {
-            with_settings(&settings, args.or(serve), |loaded| serve::run(loaded))
-        }
+        None => with_settings(&settings, serve, serve::run),
+        Some(Command::Serve(args)) => with_settings(&settings, args.or(serve), serve::run),
         Some(Command::Check(args)) => {
             match settings.sources(args.serve.clone().or(serve).flags()) {
                 Ok(sources) => check::run(&args, load(sources)),
@@ -144,7 +143,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
-        Some(Command::Listen) => absent("listen"),
+        Some(Command::Listen(args)) => listen::run(args),
     }
 }
 
@@ -165,10 +164,6 @@ fn with_settings(
         }
         Err(errors) => refuse_settings(&errors),
     }
-}
-
-fn absent(command: &str) -> ExitCode {
-    refuse(&format!("`{command}` is not part of this build"))
 }
 
 /// Says on standard error what was refused.
