@@ -235,7 +235,7 @@ fn its_behaviour_can_be_changed_while_it_runs() {
 
 #[test]
 fn what_is_not_signed_is_refused_where_a_secret_is_set() {
-    let secret = hostline::cli::receiver::parse_secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+    let secret = hostline::config::parse_secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
     let secret = Some(secret.expect("a secret"));
     let receiver = start(Behaviour { secret, ..Behaviour::default() });
     assert_eq!(status(&exchange(&mut connect(&receiver), "a").expect("an answer").0), 401);

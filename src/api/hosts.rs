@@ -87,7 +87,9 @@ const IDLE: &str = "idle";
 const STATES: [&str; 7] =
     ["healthy", "limited", "backing_off", "cooling_down", "probing", "paused", IDLE];
 /// What a list is sorted by: the largest first with a `-` before it.
-const SORTS: [(&str, fn(&HostSnapshot) -> f64); 9] = [
+type Sort = (&'static str, fn(&HostSnapshot) -> f64);
+
+const SORTS: [Sort; 9] = [
     ("name", |_| 0.0),
     ("queued", |snapshot| snapshot.queued as f64),
     ("waiting", |snapshot| snapshot.waiting as f64),

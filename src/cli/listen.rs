@@ -10,9 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::json;
 
-use super::receiver::{
-    Behaviour, Counts, Fate, Flap, Limit, LimitHeaders, Received, Receiver, parse_secret,
-};
+use super::receiver::{Behaviour, Counts, Fate, Flap, Limit, LimitHeaders, Received, Receiver};
 use super::{refuse, say};
 use crate::config::units::parse_duration;
 
@@ -115,7 +113,8 @@ impl std::fmt::Debug for SecretText {
 impl ListenArgs {
     /// What they ask the receiver to do.
     pub fn behaviour(&self) -> Result<Behaviour, String> {
-        let secret = self.verify.as_ref().map(|text| parse_secret(&text.0)).transpose();
+        let secret =
+            self.verify.as_ref().map(|text| crate::config::parse_secret(&text.0)).transpose();
         let limit =
             self.limit.map(|limit| Limit { burst: self.burst.unwrap_or(limit.burst), ..limit });
         Ok(Behaviour {

@@ -25,7 +25,7 @@ pub use behaviour::{Behaviour, Flap, Limit, LimitHeaders};
 use behaviour::{Temper, Treatment};
 pub use http::Request;
 use http::{Connection, reason};
-pub use signature::{Signature, parse_secret};
+pub use signature::Signature;
 
 /// How soon a failed accept or bind is tried again: long enough not to spin when descriptors have
 /// run out, short enough not to be noticed.

@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use toml::Value;
 
 use super::combine;
@@ -14,9 +12,6 @@ use super::layers::{Entry, KeyPath, Layers, show_path, suggestion};
 use super::problem::{ConfigErrors, Origin, Problem};
 use super::slot::is_name;
 use super::{Secret, Settings};
-
-/// Bytes of a signing key, as Standard Webhooks has it.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// Where settings may come from.
 #[derive(Clone, Default)]
@@ -263,12 +258,7 @@ fn read_secrets(name: &str, value: &Value) -> Result<Vec<Secret>, String> {
     let mut secrets = Vec::with_capacity(items.len());
     for item in items {
         let text = item.as_str().ok_or("is not a string or a list of strings")?;
-        let coded = text.strip_prefix("whsec_").ok_or("does not start with \"whsec_\"")?;
-        let key = STANDARD.decode(coded).map_err(|_| "is not base64 after \"whsec_\"")?;
-        if !SECRET_BYTES.contains(&key.len()) {
-            return Err(format!("holds a key of {} bytes", key.len()));
-        }
-        secrets.push(Secret::new(key));
+        secrets.push(super::parse_secret(text).map_err(|error| error.to_string())?);
     }
     Ok(secrets)
 }

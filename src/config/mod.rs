@@ -13,11 +13,13 @@ mod keys;
 mod layers;
 mod load;
 mod problem;
+mod secret;
 mod slot;
 pub mod units;
 
 pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};
 pub use problem::{ConfigErrors, Origin, Problem};
+pub use secret::{Secret, SecretError, parse_secret};
 
 /// Everything that can be set, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,28 +227,6 @@ pub struct Auth {
     pub keys_required: bool,
     /// Says that other machines may reach the server without keys.
     pub open: bool,
-}
-
-/// A signing secret: the raw key of Standard Webhooks' `whsec_…`. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    /// Wraps raw key bytes.
-    pub fn new(key: Vec<u8>) -> Self {
-        Self(key)
-    }
-
-    /// The raw key, for signing.
-    pub fn key(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("***")
-    }
 }
 
 impl Default for Settings {
