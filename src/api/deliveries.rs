@@ -95,7 +95,7 @@ struct Detail<'a> {
     ahead: Option<u64>,
     behind: Option<DeliveryId>,
     webhook: WebhookView<'a>,
-    history: Vec<AttemptView<'a>>,
+    attempts: Vec<AttemptView<'a>>,
     deferrals: Vec<HostInterval>,
 }
 
@@ -109,7 +109,8 @@ pub(super) async fn show(
     let deferrals = deferrals(&api, &record).await?;
     let owed = !matches!(record.state, StoredState::Ended(_));
     let explanation = match owed {
-        true => api.engine.explain(record.id).await?,
+        // An actor that cannot answer now costs the words, not the answer.
+        true => api.engine.explain(record.id).await.ok().flatten(),
         false => None,
     };
     let place = match owed {
@@ -138,7 +139,7 @@ pub(super) async fn show(
         ahead: ahead.or(place.map(|place| place.ahead)),
         behind: place.and_then(|place| place.behind),
         webhook: WebhookView::of(&record.webhook),
-        history: attempts.iter().map(AttemptView::of).collect(),
+        attempts: attempts.iter().map(AttemptView::of).collect(),
         deferrals,
     };
     Ok(json(StatusCode::OK, &detail))

@@ -86,9 +86,9 @@ const IDLE: &str = "idle";
 /// All states, for the query.
 const STATES: [&str; 7] =
     ["healthy", "limited", "backing_off", "cooling_down", "probing", "paused", IDLE];
-/// What a list is sorted by: the largest first with a `-` before it.
+/// A name and what it sorts by.
 type Sort = (&'static str, fn(&HostSnapshot) -> f64);
-
+/// What a list is sorted by: the largest first with a `-` before it.
 const SORTS: [Sort; 9] = [
     ("name", |_| 0.0),
     ("queued", |snapshot| snapshot.queued as f64),

@@ -4,6 +4,7 @@
 //! Requests run in tasks of their own and report by message. The store is the truth: what the
 //! actor holds is a window of it, and a message that never came costs time only.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -112,11 +113,19 @@ struct Paged(Result<Vec<Pending>, StoreError>, usize);
 #[rtype(result = "()")]
 struct Fetched(Vec<DeliveryId>, Result<Vec<(DeliveryId, Arc<Webhook>)>, StoreError>);
 
+/// What the router and one life of a host actor share.
+pub struct Life {
+    /// Which life of the host's actor it is.
+    pub generation: u64,
+    /// Messages that the router has sent to it.
+    pub sent: Rc<Cell<u64>>,
+}
+
 /// One destination host.
 pub struct HostActor {
     pub(super) name: HostName,
     number: HostNumber,
-    generation: u64,
+    life: Life,
     pub(super) shard: Rc<Shard>,
     pub(super) state: HostState,
     sender: Option<Rc<dyn Sender>>,
@@ -148,7 +157,7 @@ pub struct HostActor {
 
 impl HostActor {
     /// An actor that knows nothing yet.
-    pub fn new(name: HostName, number: HostNumber, generation: u64, shard: Rc<Shard>) -> Self {
+    pub fn new(name: HostName, number: HostNumber, life: Life, shard: Rc<Shard>) -> Self {
         let now = shard.around.clock.now().moment;
         let settings = &shard.around.settings;
         let controls = shard.around.controls.get(&name).map(|entry| entry.clone());
@@ -161,7 +170,7 @@ impl HostActor {
         Self {
             name,
             number,
-            generation,
+            life,
             state,
             sender: None,
             remembered: false,
@@ -186,6 +195,11 @@ impl HostActor {
             stopped: false,
             shard,
         }
+    }
+
+    /// Messages of the router that wait to be handled.
+    pub(super) fn mailbox(&self) -> u64 {
+        self.life.sent.get().saturating_sub(self.received)
     }
 
     pub(super) fn now(&self) -> Now {
@@ -413,7 +427,7 @@ impl HostActor {
         let wake = if paused { None } else { next_work.map(|at| now.wall_of(at)) };
         let idle = HostIdle {
             host: self.name.clone(),
-            generation: self.generation,
+            generation: self.life.generation,
             received: self.received,
             wake,
         };
@@ -475,7 +489,7 @@ impl Drop for HostActor {
         self.shard.bytes.set(self.shard.bytes.get().saturating_sub(self.bytes));
         self.shard.around.registry.withdraw(&self.name);
         if !self.stopped {
-            let gone = HostGone { host: self.name.clone(), generation: self.generation };
+            let gone = HostGone { host: self.name.clone(), generation: self.life.generation };
             // At the end of the process the router is gone too.
             let _closed = self.shard.router.try_send(gone);
         }

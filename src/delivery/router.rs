@@ -2,6 +2,7 @@
 //! them on demand, lets idle ones stop, wakes those whose next delivery becomes due, and starts
 //! those again that died.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
 
-use crate::delivery::host::{Enqueue, HostActor, HostCommand, LookAgain, Stop};
+use crate::delivery::host::{Enqueue, HostActor, HostCommand, Life, LookAgain, Stop};
 use crate::delivery::recorder::Recorder;
 use crate::delivery::shard::{ArbiterCounters, Shard, Surroundings};
 use crate::model::{HostName, HostNumber, Moment, Pending, Timestamp};
@@ -88,7 +89,8 @@ struct Live {
     address: Addr<HostActor>,
     number: HostNumber,
     generation: u64,
-    sent: u64,
+    /// Messages sent to it; shared with the actor, which knows how many it has handled.
+    sent: Rc<Cell<u64>>,
     started: Moment,
 }
 
@@ -145,9 +147,11 @@ impl Router {
             self.generations += 1;
             let generation = self.generations;
             let shard = self.shard.clone().expect("the shard is made when the router starts");
-            let address = HostActor::new(host.clone(), number, generation, shard).start();
+            let sent = Rc::new(Cell::new(0));
+            let life = Life { generation, sent: sent.clone() };
+            let address = HostActor::new(host.clone(), number, life, shard).start();
             self.counters.started.fetch_add(1, Ordering::Relaxed);
-            let live = Live { address, number, generation, sent: 0, started: now };
+            let live = Live { address, number, generation, sent, started: now };
             self.live.insert(host.clone(), live);
         }
         self.live.get_mut(host)
@@ -158,7 +162,7 @@ impl Router {
         let Some(live) = self.host(&host, number) else { return };
         // What does not fit is in the store; the actor only has to be told that it is.
         if live.address.try_send(Enqueue(entries)).is_ok() {
-            live.sent += 1;
+            live.sent.update(|sent| sent + 1);
         } else {
             self.look_again(host, number);
         }
@@ -168,7 +172,7 @@ impl Router {
     fn look_again(&mut self, host: HostName, number: HostNumber) {
         let Some(live) = self.host(&host, number) else { return };
         if live.address.try_send(LookAgain).is_ok() {
-            live.sent += 1;
+            live.sent.update(|sent| sent + 1);
         } else {
             let soon = self.around.clock.wall().plus(RESTART_BASE);
             self.sleep_until(host, number, soon);
@@ -285,7 +289,7 @@ impl Handler<Command> for Router {
         let Some(live) = self.host(&host, number) else { return };
         // A full mailbox drops the command and with it its reply channel: the asker sees that.
         if live.address.try_send(command).is_ok() {
-            live.sent += 1;
+            live.sent.update(|sent| sent + 1);
         }
     }
 }
@@ -295,9 +299,9 @@ impl Handler<Broadcast> for Router {
 
     fn handle(&mut self, Broadcast(command): Broadcast, _: &mut Context<Self>) {
         self.stopping |= matches!(command(), HostCommand::Quiesce);
-        for live in self.live.values_mut() {
+        for live in self.live.values() {
             if live.address.try_send(command()).is_ok() {
-                live.sent += 1;
+                live.sent.update(|sent| sent + 1);
             }
         }
     }
@@ -309,7 +313,7 @@ impl Handler<HostIdle> for Router {
     fn handle(&mut self, idle: HostIdle, context: &mut Context<Self>) {
         let Some(live) = self.live.get(&idle.host) else { return };
         // Something is on its way to it: it is not idle.
-        if live.generation != idle.generation || live.sent != idle.received {
+        if live.generation != idle.generation || live.sent.get() != idle.received {
             return;
         }
         if live.address.try_send(Stop).is_err() {

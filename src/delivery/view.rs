@@ -33,7 +33,7 @@ pub(super) fn snapshot(actor: &mut HostActor, now: Now) -> HostSnapshot {
         queued: state.queue().len() as u64,
         waiting: actor.waiting(),
         uncommitted: actor.settling.len() as u64,
-        mailbox: 0,
+        mailbox: actor.mailbox(),
         age_s: now.moment.since(actor.started).as_secs(),
         last_minute: tally(&actor.tally.last_minute(now.moment)),
         last_hour: tally(&actor.tally.last_hour(now.moment)),
