@@ -285,6 +285,24 @@ fn idle_actors_stop_and_come_back() {
 }
 
 #[test]
+fn more_hosts_than_may_live_take_turns() {
+    simulated(async {
+        let mut settings = Settings::default();
+        settings.actors.max_live = 10;
+        let sim = Sim::with(settings).await;
+        let mut ids = Vec::new();
+        for number in 0..200 {
+            ids.push(sim.submit(&format!("h{number}.example"), Wanted::default()).await);
+            assert!(sim.engine.arbiters()[0].hosts_alive <= 10);
+        }
+        sim.run_for(secs(30)).await;
+        for id in ids {
+            assert_eq!(sim.state(id).await, ENDED(End::Delivered));
+        }
+    });
+}
+
+#[test]
 fn a_small_window_over_a_deep_queue_delivers_each_once() {
     simulated(async {
         let mut settings = Settings::default();

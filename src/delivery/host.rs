@@ -84,6 +84,8 @@ pub enum HostCommand {
     Inspect(oneshot::Sender<HostSnapshot>),
     /// Ids in flight.
     InFlight(oneshot::Sender<Vec<DeliveryId>>),
+    /// Look whether you are idle: there are too many actors.
+    Nudge,
     /// Start no more sends; what is in flight finishes.
     Quiesce,
 }
@@ -145,6 +147,8 @@ pub struct HostActor {
     pub(super) started: Moment,
     active: Moment,
     published: Option<Moment>,
+    /// Something happened since the snapshot was published.
+    touched: bool,
     saved: Moment,
     unsaved: bool,
     noted: HostCondition,
@@ -186,6 +190,7 @@ impl HostActor {
             started: now,
             active: now,
             published: None,
+            touched: true,
             saved: now,
             unsaved: false,
             noted: HostCondition::Healthy,
@@ -245,6 +250,7 @@ impl HostActor {
 
     fn send(&mut self, entry: Pending, now: Now, context: &mut Context<Self>) {
         self.active = now.moment;
+        self.touched = true;
         let Some(webhook) = entry.webhook else { return };
         let sender =
             self.sender.get_or_insert_with(|| (self.shard.around.senders)(&self.name)).clone();
@@ -289,6 +295,7 @@ impl HostActor {
     /// Ends a delivery without an attempt.
     fn end(&mut self, id: DeliveryId, end: End, now: Now, context: &mut Context<Self>) {
         self.active = now.moment;
+        self.touched = true;
         self.state.queue_mut().remove(id);
         self.settling.insert(id);
         let verdict = Verdict::End(end);
@@ -356,14 +363,14 @@ impl HostActor {
             self.save(changes, now);
         }
         let publish_at = self.published.map_or(now.moment, |published| published + PUBLISH_EVERY);
-        if publish_at <= now.moment || changed {
+        if (self.touched && publish_at <= now.moment) || changed {
             self.published = Some(now.moment);
+            self.touched = false;
             let snapshot = view::snapshot(self, now);
             self.shard.around.registry.publish(snapshot);
         }
-        let busy = !self.state.is_idle() || !self.settling.is_empty();
         let save_at = self.unsaved.then(|| self.saved + SAVE_EVERY);
-        let publish_again = (busy && publish_at > now.moment).then_some(publish_at);
+        let publish_again = self.touched.then_some(publish_at);
         let note_at = self.candidate.as_ref().map(|(_, since, _)| since.moment + NOTABLE);
         [save_at, publish_again, note_at].into_iter().flatten().min()
     }
@@ -404,7 +411,10 @@ impl HostActor {
 
     /// When the actor may stop for want of work; asks the router for it once that is past.
     fn idle_at(&mut self, standing: &Standing, now: Now) -> Option<Moment> {
-        let timeout = self.shard.around.settings.actors.idle_timeout;
+        let timeout = match self.shard.crowded.get() {
+            true => BREATHER,
+            false => self.shard.around.settings.actors.idle_timeout,
+        };
         let quiet = self.state.in_flight() == 0
             && self.settling.is_empty()
             && !self.unsaved
@@ -516,6 +526,7 @@ impl Handler<Enqueue> for HostActor {
 
     fn handle(&mut self, Enqueue(entries): Enqueue, context: &mut Context<Self>) {
         self.received += 1;
+        self.touched = true;
         self.active = self.now().moment;
         for entry in entries {
             self.offer(entry);
@@ -529,6 +540,7 @@ impl Handler<LookAgain> for HostActor {
 
     fn handle(&mut self, _: LookAgain, context: &mut Context<Self>) {
         self.received += 1;
+        self.touched = true;
         self.active = self.now().moment;
         self.state.queue_mut().left_behind((Timestamp::from_millis(0), 0));
         self.ask_for_page(context);
@@ -542,6 +554,7 @@ impl Handler<AttemptFinished> for HostActor {
     fn handle(&mut self, finished: AttemptFinished, context: &mut Context<Self>) {
         let now = self.now();
         self.active = now.moment;
+        self.touched = true;
         let AttemptFinished { id, started, report } = finished;
         let roll = self.shard.roll();
         let Some(ruling) = self.state.settle(id, &report.outcome, now, roll) else { return };
@@ -571,6 +584,7 @@ impl Handler<Committed> for HostActor {
     type Result = ();
 
     fn handle(&mut self, committed: Committed, context: &mut Context<Self>) {
+        self.touched = true;
         for id in committed.ids {
             self.settling.remove(&id);
             if self.paging {
@@ -646,6 +660,7 @@ impl Handler<HostCommand> for HostActor {
 
     fn handle(&mut self, command: HostCommand, context: &mut Context<Self>) {
         self.received += 1;
+        self.touched = true;
         let now = self.now();
         match command {
             HostCommand::Cancel(ids, reply) => self.cancel(ids, reply, now, context),
@@ -666,6 +681,7 @@ impl Handler<HostCommand> for HostActor {
             HostCommand::InFlight(reply) => {
                 let _left = reply.send(self.state.in_flight_ids().collect());
             }
+            HostCommand::Nudge => {}
             HostCommand::Quiesce => {
                 self.quiet = true;
                 let standing = self.state.standing(now);

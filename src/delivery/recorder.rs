@@ -30,7 +30,8 @@ pub struct Recorder {
     counters: Arc<ArbiterCounters>,
     batch: RefCell<Batch>,
     flushing: Cell<bool>,
-    uncommitted: Cell<usize>,
+    /// Settlements and updates that the store has been given and not answered.
+    under_way: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -48,13 +49,13 @@ impl Recorder {
             counters,
             batch: RefCell::default(),
             flushing: Cell::new(false),
-            uncommitted: Cell::new(0),
+            under_way: Cell::new(0),
         })
     }
 
     /// Whether no further send may start.
     pub fn is_full(&self) -> bool {
-        self.uncommitted.get() >= UNCOMMITTED_MAX
+        self.uncommitted() >= UNCOMMITTED_MAX
     }
 
     /// Takes a settlement; `owner` hears of its commit.
@@ -64,7 +65,6 @@ impl Recorder {
             batch.owners.insert(settlement.id.host(), owner);
             batch.settlements.push(settlement);
         }
-        self.count(self.uncommitted.get() + 1);
         self.flush_soon();
     }
 
@@ -85,13 +85,18 @@ impl Recorder {
         self.flush_soon();
     }
 
-    fn count(&self, uncommitted: usize) {
-        self.uncommitted.set(uncommitted);
-        self.counters.uncommitted.store(uncommitted as u64, Ordering::Relaxed);
+    fn uncommitted(&self) -> usize {
+        let batch = self.batch.borrow();
+        batch.settlements.len() + batch.updates.len() + self.under_way.get()
+    }
+
+    fn count(&self) {
+        self.counters.uncommitted.store(self.uncommitted() as u64, Ordering::Relaxed);
     }
 
     /// One batch is under way at a time; what comes in meanwhile is the next.
     fn flush_soon(self: &Rc<Self>) {
+        self.count();
         if self.flushing.replace(true) {
             return;
         }
@@ -111,6 +116,7 @@ impl Recorder {
             return false;
         }
         let updates: Vec<HostUpdate> = batch.updates.into_values().collect();
+        self.under_way.set(batch.settlements.len() + updates.len());
         let released = loop {
             match self.store.settle(batch.settlements.clone(), updates.clone()).await {
                 Ok(released) => break released,
@@ -119,7 +125,8 @@ impl Recorder {
                         outcomes = batch.settlements.len(), why = why.as_str();
                         "store closed before outcomes were committed; they will be sent again"
                     );
-                    self.count(self.uncommitted.get() - batch.settlements.len());
+                    self.under_way.set(0);
+                    self.count();
                     return true;
                 }
                 Err(error) => {
@@ -128,7 +135,8 @@ impl Recorder {
                 }
             }
         };
-        self.count(self.uncommitted.get() - batch.settlements.len());
+        self.under_way.set(0);
+        self.count();
         tell(&batch.settlements, released, batch.owners);
         true
     }
@@ -147,12 +155,15 @@ fn tell(
         news.entry(entry.host()).or_default().1.push(entry);
     }
     for (host, (ids, released)) in news {
-        if let Some(owner) = owners.get(&host) {
-            // A full or closed mailbox costs time only: the store has it all, and a host actor that
-            // starts again reads it from there.
-            if owner.try_send(Committed { ids, released }).is_err() {
-                log::debug!(host = host.0; "a host actor missed a commit");
-            }
+        let Some(owner) = owners.get(&host) else { continue };
+        // A closed one is an actor that is gone: its next life reads the store. A full mailbox is
+        // waited for, since the actor counts on hearing of every commit.
+        if let Err(actix::dev::SendError::Full(news)) = owner.try_send(Committed { ids, released })
+        {
+            let owner = owner.clone();
+            actix_rt::spawn(async move {
+                let _gone = owner.send(news).await;
+            });
         }
     }
 }

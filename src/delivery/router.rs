@@ -24,6 +24,8 @@ const RESTART_BASE: Duration = Duration::from_millis(100);
 const RESTART_MAX: Duration = Duration::from_secs(60);
 /// A host actor that lived this long has recovered: its next death counts as the first.
 const RECOVERED: Duration = Duration::from_secs(300);
+/// Where too many host actors live, a further one is tried again after this.
+const CROWDED_PAUSE: Duration = Duration::from_millis(200);
 /// The longest that an alarm sleeps (see the host actor's).
 const ALARM_MAX: Duration = Duration::from_secs(30);
 
@@ -112,7 +114,9 @@ pub struct Router {
     by_wake: BTreeSet<(Timestamp, HostName)>,
     deaths: HashMap<HostName, Deaths>,
     generations: u64,
-    alarm: Option<SpawnHandle>,
+    alarm: Option<(Timestamp, SpawnHandle)>,
+    /// When idle actors were last asked to make room.
+    nudged: Option<Moment>,
     stopping: bool,
 }
 
@@ -130,6 +134,7 @@ impl Router {
             deaths: HashMap::new(),
             generations: 0,
             alarm: None,
+            nudged: None,
             stopping: false,
         }
     }
@@ -143,10 +148,16 @@ impl Router {
             if self.stopping || barred.is_some_and(|until| until > now) {
                 return None;
             }
+            let shard = self.shard.clone().expect("the shard is made when the router starts");
+            if self.live.len() >= shard.live_max() {
+                self.make_room(&shard, now);
+                let soon = self.around.clock.wall().plus(CROWDED_PAUSE);
+                self.sleep_until(host.clone(), number, soon);
+                return None;
+            }
             self.forget_sleep(host);
             self.generations += 1;
             let generation = self.generations;
-            let shard = self.shard.clone().expect("the shard is made when the router starts");
             let sent = Rc::new(Cell::new(0));
             let life = Life { generation, sent: sent.clone() };
             let address = HostActor::new(host.clone(), number, life, shard).start();
@@ -155,6 +166,24 @@ impl Router {
             self.live.insert(host.clone(), live);
         }
         self.live.get_mut(host)
+    }
+
+    /// Asks idle actors to stop at once, at most once a pause.
+    fn make_room(&mut self, shard: &Shard, now: Moment) {
+        if self.nudged.is_some_and(|nudged| now.since(nudged) < CROWDED_PAUSE) {
+            return;
+        }
+        self.nudged = Some(now);
+        shard.crowded.set(true);
+        self.tell_all(|| HostCommand::Nudge);
+    }
+
+    fn tell_all(&self, command: fn() -> HostCommand) {
+        for live in self.live.values() {
+            if live.address.try_send(command()).is_ok() {
+                live.sent.update(|sent| sent + 1);
+            }
+        }
     }
 
     fn enqueue(&mut self, host: HostName, entries: Vec<Pending>) {
@@ -209,16 +238,25 @@ impl Router {
                 self.host(&host, number);
             }
         }
-        if let Some(alarm) = self.alarm.take() {
+        self.set_alarm(context);
+    }
+
+    /// At most one alarm, for the host that wakes first.
+    fn set_alarm(&mut self, context: &mut Context<Self>) {
+        let wake = self.by_wake.first().map(|(wake, _)| *wake);
+        if self.alarm.as_ref().map(|(set, _)| *set) == wake {
+            return;
+        }
+        if let Some((_, alarm)) = self.alarm.take() {
             context.cancel_future(alarm);
         }
-        if let Some((wake, _)) = self.by_wake.first() {
-            let delay = now.wall.until(*wake).min(ALARM_MAX);
-            self.alarm = Some(context.run_later(delay, |router, context| {
-                router.alarm = None;
-                router.ring(context);
-            }));
-        }
+        let Some(wake) = wake else { return };
+        let delay = self.around.clock.wall().until(wake).min(ALARM_MAX);
+        let alarm = context.run_later(delay, |router, context| {
+            router.alarm = None;
+            router.ring(context);
+        });
+        self.alarm = Some((wake, alarm));
     }
 }
 
@@ -235,6 +273,7 @@ impl Actor for Router {
             recorder,
             counters: self.counters.clone(),
             bytes: Default::default(),
+            crowded: Default::default(),
             dice: fastrand::Rng::with_seed(self.around.seed ^ self.arbiter as u64).into(),
         }));
     }
@@ -243,7 +282,7 @@ impl Actor for Router {
 impl Handler<Route> for Router {
     type Result = ();
 
-    fn handle(&mut self, Route(entries): Route, _: &mut Context<Self>) {
+    fn handle(&mut self, Route(entries): Route, context: &mut Context<Self>) {
         self.counters.router_mailbox.fetch_sub(1, Ordering::Relaxed);
         let mut by_host: HashMap<HostName, Vec<Pending>> = HashMap::new();
         for (host, entry) in entries {
@@ -252,6 +291,7 @@ impl Handler<Route> for Router {
         for (host, entries) in by_host {
             self.enqueue(host, entries);
         }
+        self.set_alarm(context);
     }
 }
 
@@ -271,22 +311,25 @@ impl Handler<Wake> for Router {
 impl Handler<Missed> for Router {
     type Result = ();
 
-    fn handle(&mut self, Missed(hosts): Missed, _: &mut Context<Self>) {
+    fn handle(&mut self, Missed(hosts): Missed, context: &mut Context<Self>) {
         for (host, number) in hosts {
             self.look_again(host, number);
         }
+        self.set_alarm(context);
     }
 }
 
 impl Handler<Command> for Router {
     type Result = ();
 
-    fn handle(&mut self, command: Command, _: &mut Context<Self>) {
+    fn handle(&mut self, command: Command, context: &mut Context<Self>) {
         let Command { host, number, command, start } = command;
         if !start && !self.live.contains_key(&host) {
             return;
         }
-        let Some(live) = self.host(&host, number) else { return };
+        let Some(live) = self.host(&host, number) else {
+            return self.set_alarm(context);
+        };
         // A full mailbox drops the command and with it its reply channel: the asker sees that.
         if live.address.try_send(command).is_ok() {
             live.sent.update(|sent| sent + 1);
@@ -299,11 +342,7 @@ impl Handler<Broadcast> for Router {
 
     fn handle(&mut self, Broadcast(command): Broadcast, _: &mut Context<Self>) {
         self.stopping |= matches!(command(), HostCommand::Quiesce);
-        for live in self.live.values() {
-            if live.address.try_send(command()).is_ok() {
-                live.sent.update(|sent| sent + 1);
-            }
-        }
+        self.tell_all(command);
     }
 }
 
@@ -321,6 +360,9 @@ impl Handler<HostIdle> for Router {
         }
         let number = live.number;
         self.live.remove(&idle.host);
+        if let Some(shard) = &self.shard {
+            shard.crowded.set(self.live.len() + 1 >= shard.live_max());
+        }
         self.counters.stopped.fetch_add(1, Ordering::Relaxed);
         if let Some(wake) = idle.wake {
             self.sleep_until(idle.host, number, wake);

@@ -131,6 +131,8 @@ pub struct Shard {
     pub counters: Arc<ArbiterCounters>,
     /// Bytes of webhooks that all windows of the arbiter hold.
     pub bytes: Cell<usize>,
+    /// More host actors live than are wanted: idle ones stop at once.
+    pub crowded: Cell<bool>,
     /// Dice.
     pub dice: Cell<fastrand::Rng>,
 }
@@ -142,6 +144,11 @@ impl Shard {
         let roll = dice.f64();
         self.dice.set(dice);
         roll
+    }
+
+    /// Host actors that may live on the arbiter.
+    pub fn live_max(&self) -> usize {
+        (self.around.settings.actors.max_live / self.around.settings.actors.shards.max(1)).max(1)
     }
 
     /// The arbiter's share of the memory for windows, in bytes.
