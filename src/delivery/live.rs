@@ -14,7 +14,7 @@ use crate::delivery::host::HostCommand;
 use crate::delivery::router::{Broadcast, Command};
 use crate::delivery::shard::Surroundings;
 use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
-use crate::model::{DeliveryId, HostControls, HostName, StoredState};
+use crate::model::{DeliveryId, HostControls, HostName, HostNumber, StoredState};
 use crate::store::{DeliveryRecord, StoreError};
 
 /// How long an answer of a host actor is waited for: it answers in microseconds, unless its arbiter
@@ -79,7 +79,7 @@ impl Parts {
 
     fn ask_host<T: Send + 'static>(
         &self,
-        number: crate::model::HostNumber,
+        number: HostNumber,
         host: HostName,
         start: bool,
         command: impl FnOnce(oneshot::Sender<T>) -> HostCommand,
@@ -169,7 +169,7 @@ impl Parts {
     }
 
     async fn purge(self: Arc<Self>, host: HostName) -> Result<u64, StoreError> {
-        let Some(number) = self.around.store.known_number(&host) else { return Ok(0) };
+        let Some(number) = self.number(&host).await? else { return Ok(0) };
         let mut purged = 0;
         loop {
             let out = self.in_flight_of(number, &host).await;
@@ -186,11 +186,15 @@ impl Parts {
         }
     }
 
-    async fn in_flight_of(
-        &self,
-        number: crate::model::HostNumber,
-        host: &HostName,
-    ) -> Vec<DeliveryId> {
+    /// The number of a host that was ever seen.
+    async fn number(&self, host: &HostName) -> Result<Option<HostNumber>, StoreError> {
+        match self.around.store.known_number(host) {
+            Some(number) => Ok(Some(number)),
+            None => Ok(self.around.store.host(host.clone()).await?.map(|record| record.number)),
+        }
+    }
+
+    async fn in_flight_of(&self, number: HostNumber, host: &HostName) -> Vec<DeliveryId> {
         let asked = self.ask_host(number, host.clone(), true, HostCommand::InFlight);
         asked.await.unwrap_or_default()
     }
@@ -238,7 +242,7 @@ impl Engine for LiveEngine {
     fn host(&self, host: HostName) -> BoxFuture<'static, Option<HostSnapshot>> {
         let parts = self.0.clone();
         async move {
-            let number = parts.around.store.known_number(&host)?;
+            let number = parts.number(&host).await.ok()??;
             parts.ask_host(number, host, false, HostCommand::Inspect).await.ok()
         }
         .boxed()
@@ -259,7 +263,7 @@ impl Engine for LiveEngine {
                 if snapshot.in_flight == 0 {
                     continue;
                 }
-                if let Some(number) = parts.around.store.known_number(&snapshot.host) {
+                if let Ok(Some(number)) = parts.number(&snapshot.host).await {
                     ids.extend(parts.in_flight_of(number, &snapshot.host).await);
                 }
             }
