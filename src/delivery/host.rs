@@ -126,7 +126,7 @@ pub struct Life {
 /// One destination host.
 pub struct HostActor {
     pub(super) name: HostName,
-    number: HostNumber,
+    pub(super) number: HostNumber,
     life: Life,
     pub(super) shard: Rc<Shard>,
     pub(super) state: HostState,

@@ -232,7 +232,13 @@ impl Engine for LiveEngine {
     }
 
     fn purge(&self, host: HostName) -> BoxFuture<'static, Result<u64, StoreError>> {
-        self.0.clone().purge(host).boxed()
+        let parts = self.0.clone();
+        async move {
+            // In a task of its own: a caller who gives up must not leave a queue half purged.
+            let purged = actix_rt::spawn(parts.purge(host)).await;
+            purged.unwrap_or_else(|_| Err(StoreError::Unavailable("the purge broke off".into())))
+        }
+        .boxed()
     }
 
     fn controls(&self, host: &HostName) -> HostControls {

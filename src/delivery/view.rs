@@ -132,7 +132,6 @@ fn words(hold: &Hold, host: &crate::model::HostName, now: Now) -> String {
 
 impl HostActor {
     fn waiting(&self) -> u64 {
-        let store = &self.shard.around.store;
-        store.known_number(&self.name).map_or(0, |number| store.pending_of(number))
+        self.shard.around.store.pending_of(self.number)
     }
 }
