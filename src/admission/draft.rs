@@ -94,7 +94,10 @@ impl Vetting<'_> {
             (Some(_), Some(_)) => {
                 Err(Refusal::invalid("/webhooks", "give either `webhook` or `webhooks`, not both"))
             }
-            (None, None) => Err(Refusal::invalid("", "missing field `webhook`")),
+            (None, None) => Err(Refusal::invalid(
+                "/webhook",
+                "missing; say what to send: {\"url\": \"https://…\"}",
+            )),
         }
     }
 

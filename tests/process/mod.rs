@@ -41,11 +41,15 @@ impl Server {
     fn spawn(address: SocketAddr, data: &Path, set: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostline"));
         command.arg("serve").arg("--listen").arg(address.to_string()).arg("--data").arg(data);
+        // Later ones win, so a test may close what is opened here.
         let common = ["sender.allow=[\"127.0.0.0/8\"]", "sender.ports=[]", "log.level=warn"];
         for setting in common.iter().chain(set) {
             command.arg("--set").arg(setting);
         }
         command.current_dir(data).stdin(Stdio::null()).stdout(Stdio::null());
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("log"));
+        command.stderr(log.expect("a log file"));
+        command.env_remove("RUST_LOG");
         command.spawn().expect("the binary starts")
     }
 
@@ -63,6 +67,15 @@ impl Server {
             assert!(started.elapsed() < PATIENCE, "the server is not ready");
             std::thread::park_timeout(Duration::from_millis(5));
         }
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        request(self.address, method, path, headers, body)
     }
 
     /// kill -9.
