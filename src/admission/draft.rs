@@ -288,7 +288,7 @@ mod tests {
         let url = r#""url":"https://shop.example/""#;
         let hook = format!(r#""webhook":{{{url}}}"#);
         for (text, at) in [
-            ("{}".to_owned(), ""),
+            ("{}".to_owned(), "/webhook"),
             (format!(r#"{{{hook},"webhooks":[]}}"#), "/webhooks"),
             (r#"{"webhooks":[]}"#.to_owned(), "/webhooks"),
             (format!(r#"{{"webhooks":[{{{url}}},{{"url":"x"}}]}}"#), "/webhooks/1/url"),

@@ -9,6 +9,10 @@ use crate::model::Moment;
 /// Slices of the window. Sixty, so that the default window moves in steps of a second.
 const SLICES: u32 = 60;
 
+/// Fewer timeouts in a row are an endpoint's trouble and not the host's, however small the in-flight
+/// limit has become meanwhile. As many as are in flight at first contact.
+const TIMEOUTS_MIN: u32 = 4;
+
 /// Why a host was found unhealthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TripReason {
@@ -78,7 +82,7 @@ impl HealthWindow {
             return Some(TripReason::Failures { failures: self.failures, attempts });
         }
         let in_a_row = self.timeouts_in_a_row;
-        (in_a_row >= in_flight_limit.max(2)).then_some(TripReason::Timeouts { in_a_row })
+        (in_a_row >= in_flight_limit.max(TIMEOUTS_MIN)).then_some(TripReason::Timeouts { in_a_row })
     }
 
     /// Successes and failures in the window.
