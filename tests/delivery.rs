@@ -261,7 +261,12 @@ fn raw(pieces: &'static [&'static [u8]], pause: Duration) -> String {
 
 #[test]
 fn receivers_that_misbehave_cost_their_own_deliveries_only() {
-    let (_data, server) = start(&["sender.timeout=500ms", "retry.retries=0", "limits.in_flight=4"]);
+    let (_data, server) = start(&[
+        "sender.timeout=500ms",
+        "retry.retries=0",
+        "limits.in_flight=4",
+        "health.cooldown=1s",
+    ]);
     let slow = Duration::from_millis(200);
     let cases: Vec<(&str, String, Value)> = vec![
         ("never answers", raw(&[b""], Duration::from_secs(20)), json!(599)),

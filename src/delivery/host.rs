@@ -149,6 +149,8 @@ pub struct HostActor {
     published: Option<Moment>,
     /// Something happened since the snapshot was published.
     touched: bool,
+    /// The condition in the published snapshot.
+    shown: HostCondition,
     saved: Moment,
     unsaved: bool,
     noted: HostCondition,
@@ -191,6 +193,7 @@ impl HostActor {
             active: now,
             published: None,
             touched: true,
+            shown: HostCondition::Healthy,
             saved: now,
             unsaved: false,
             noted: HostCondition::Healthy,
@@ -358,6 +361,7 @@ impl HostActor {
     fn chores(&mut self, standing: &Standing, now: Now) -> Option<Moment> {
         let changes = self.note_condition(standing, now);
         let changed = !changes.is_empty();
+        self.touched |= standing.condition != self.shown;
         let save_due = self.unsaved && now.moment.since(self.saved) >= SAVE_EVERY;
         if changed || save_due {
             self.save(changes, now);
@@ -366,13 +370,14 @@ impl HostActor {
         if (self.touched && publish_at <= now.moment) || changed {
             self.published = Some(now.moment);
             self.touched = false;
+            self.shown = standing.condition;
             let snapshot = view::snapshot(self, now);
             self.shard.around.registry.publish(snapshot);
         }
         let save_at = self.unsaved.then(|| self.saved + SAVE_EVERY);
         let publish_again = self.touched.then_some(publish_at);
         let note_at = self.candidate.as_ref().map(|(_, since, _)| since.moment + NOTABLE);
-        [save_at, publish_again, note_at].into_iter().flatten().min()
+        [save_at, publish_again, note_at, standing.until].into_iter().flatten().min()
     }
 
     /// A condition that has lasted becomes an interval.
