@@ -319,6 +319,24 @@ fn a_small_window_over_a_deep_queue_delivers_each_once() {
 }
 
 #[test]
+fn retries_that_fall_behind_a_small_window_are_not_forgotten() {
+    simulated(async {
+        let mut settings = Settings::default();
+        settings.actors.window = 7;
+        let sim = Sim::with(settings).await;
+        sim.rule("shop.example", |arrival| {
+            Reply::status(if arrival.number == 1 { 500 } else { 200 })
+        });
+        let ids = sim.submit_many("shop.example", 300).await;
+        sim.run_for(secs(95)).await;
+        for id in ids {
+            assert_eq!(sim.state(id).await, ENDED(End::Delivered));
+        }
+        assert_eq!(sim.arrivals("shop.example").len(), 600);
+    });
+}
+
+#[test]
 fn little_memory_for_webhooks_slows_nothing_down_but_reading() {
     simulated(async {
         let mut settings = Settings::default();

@@ -7,113 +7,42 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle};
 use futures::FutureExt;
 use futures::channel::oneshot;
 
-use crate::delivery::engine::{Cancelled, Explanation};
-use crate::delivery::router::{HostGone, HostIdle};
+use crate::delivery::engine::Cancelled;
+use crate::delivery::router::HostGone;
 use crate::delivery::sender::{AttemptRequest, Report, Sender};
 use crate::delivery::shard::Shard;
-use crate::delivery::snapshot::{HostCondition, HostSnapshot};
+use crate::delivery::snapshot::HostCondition;
 use crate::delivery::view;
 use crate::model::{
-    Attempt, DeliveryId, End, HostControls, HostName, HostNumber, Moment, Now, Outcome, Pending,
-    Settlement, Timestamp, Timings, Verdict, Webhook,
+    Attempt, DeliveryId, End, HostName, HostNumber, Moment, Now, Outcome, Pending, Settlement,
+    Timestamp, Timings, Verdict,
 };
-use crate::policy::host_state::{HostState, Ruling, Standing, Step};
-use crate::policy::queue::Offer;
+use crate::policy::host_state::{HostState, Ruling, Step};
+use crate::policy::queue::{Key, Offer};
 use crate::policy::saved::Saved;
 use crate::policy::verdict::Meaning;
 use crate::report::tally::{HostTally, Kind};
-use crate::store::{ConditionChange, DeliveryRecord, HostUpdate, StoreError};
+
+mod messages;
+mod upkeep;
+
+use messages::{AttemptFinished, Fetched, Paged, Remembered};
+pub use messages::{Committed, Enqueue, HostCommand, LookAgain, Stop};
 
 /// Messages that a host actor takes before its senders are told that it is full. What it misses
 /// then it reads from the store.
 const MAILBOX: usize = 1024;
-/// How often the snapshot in the registry is renewed while something happens.
-const PUBLISH_EVERY: Duration = Duration::from_millis(200);
-/// How often the saved state is renewed while something happens and the condition stays.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// Pause before asking again where the store or the recorder could not take more.
 const BREATHER: Duration = Duration::from_millis(20);
 /// A delivery that is due later than this does not keep its webhook in memory.
 const KEEP_WEBHOOK: Duration = Duration::from_secs(5);
-/// A condition that lasts shorter than this is not kept as an interval.
-const NOTABLE: Duration = Duration::from_millis(500);
-/// The longest that an alarm sleeps: the timer does not count suspended time, our clock does.
-const ALARM_MAX: Duration = Duration::from_secs(30);
-
-/// New pending deliveries of the host.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Enqueue(pub Vec<Pending>);
-
-/// The store may hold something that the actor was not told of.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct LookAgain;
-
-/// These outcomes are durable; these followers of ordering keys are pending now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Committed {
-    /// Committed.
-    pub ids: Vec<DeliveryId>,
-    /// Newly pending.
-    pub released: Vec<Pending>,
-}
-
-/// What the engine asks of one host actor.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub enum HostCommand {
-    /// Cancel these; answers, in order, what came of each, once it is durable.
-    Cancel(Vec<DeliveryId>, oneshot::Sender<Vec<Cancelled>>),
-    /// End those of these that have expired.
-    Expire(Vec<DeliveryId>),
-    /// Why and when.
-    Explain(Box<DeliveryRecord>, oneshot::Sender<Explanation>),
-    /// Apply what operators ask.
-    Control(HostControls),
-    /// A fresh snapshot.
-    Inspect(oneshot::Sender<HostSnapshot>),
-    /// Ids in flight.
-    InFlight(oneshot::Sender<Vec<DeliveryId>>),
-    /// Look whether you are idle: there are too many actors.
-    Nudge,
-    /// Start no more sends; what is in flight finishes.
-    Quiesce,
-}
-
-/// The router agrees that the actor stops.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Stop;
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct AttemptFinished {
-    id: DeliveryId,
-    started: Timestamp,
-    report: Report,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Remembered(Option<String>);
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Paged(Result<Vec<Pending>, StoreError>, usize);
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Fetched(Vec<DeliveryId>, Result<Vec<(DeliveryId, Arc<Webhook>)>, StoreError>);
 
 /// What the router and one life of a host actor share.
 pub struct Life {
@@ -141,6 +70,8 @@ pub struct HostActor {
     pub(super) settling: HashSet<DeliveryId>,
     /// Became durable while a page was on its way.
     settled_since_page: HashSet<DeliveryId>,
+    /// Go again, but later than the window reaches: once durable the store has them there.
+    left: HashMap<DeliveryId, Key>,
     waiters: HashMap<DeliveryId, oneshot::Sender<()>>,
     alarm: Option<(Moment, SpawnHandle)>,
     pub(super) tally: HostTally,
@@ -186,6 +117,7 @@ impl HostActor {
             quiet: false,
             settling: HashSet::new(),
             settled_since_page: HashSet::new(),
+            left: HashMap::new(),
             waiters: HashMap::new(),
             alarm: None,
             tally: HostTally::default(),
@@ -348,125 +280,6 @@ impl HostActor {
         }
         self.state.queue_mut().offer(entry)
     }
-
-    /// Keeps the arbiter's count of bytes in step with the window.
-    fn account(&mut self) {
-        let bytes = self.state.queue().bytes();
-        let total = self.shard.bytes.get() + bytes;
-        self.shard.bytes.set(total.saturating_sub(self.bytes));
-        self.bytes = bytes;
-    }
-
-    /// Notes changes of condition, saves and publishes. Answers when to come back for it.
-    fn chores(&mut self, standing: &Standing, now: Now) -> Option<Moment> {
-        let changes = self.note_condition(standing, now);
-        let changed = !changes.is_empty();
-        self.touched |= standing.condition != self.shown;
-        let save_due = self.unsaved && now.moment.since(self.saved) >= SAVE_EVERY;
-        if changed || save_due {
-            self.save(changes, now);
-        }
-        let publish_at = self.published.map_or(now.moment, |published| published + PUBLISH_EVERY);
-        if (self.touched && publish_at <= now.moment) || changed {
-            self.published = Some(now.moment);
-            self.touched = false;
-            self.shown = standing.condition;
-            let snapshot = view::snapshot(self, now);
-            self.shard.around.registry.publish(snapshot);
-        }
-        let save_at = self.unsaved.then(|| self.saved + SAVE_EVERY);
-        let publish_again = self.touched.then_some(publish_at);
-        let note_at = self.candidate.as_ref().map(|(_, since, _)| since.moment + NOTABLE);
-        [save_at, publish_again, note_at, standing.until].into_iter().flatten().min()
-    }
-
-    /// A condition that has lasted becomes an interval.
-    fn note_condition(&mut self, standing: &Standing, now: Now) -> Vec<ConditionChange> {
-        if standing.condition == self.noted {
-            self.candidate = None;
-            return Vec::new();
-        }
-        let is_same =
-            self.candidate.as_ref().is_some_and(|(kind, _, _)| *kind == standing.condition);
-        if !is_same {
-            self.candidate = Some((standing.condition, now, standing.reason.to_string()));
-        }
-        let lasted = self.candidate.as_ref().map(|(_, since, _)| now.moment.since(since.moment));
-        let grave = !matches!(standing.condition, HostCondition::Healthy | HostCondition::Limited);
-        if !grave && lasted.is_none_or(|lasted| lasted < NOTABLE) {
-            return Vec::new();
-        }
-        let Some((condition, since, reason)) = self.candidate.take() else { return Vec::new() };
-        log::log!(
-            if grave { log::Level::Warn } else { log::Level::Info },
-            host:% = self.name, state = condition.as_str(), was = self.noted.as_str(),
-            reason = reason.as_str(); "host changed state"
-        );
-        self.noted = condition;
-        let condition = (condition != HostCondition::Healthy).then(|| condition.as_str());
-        vec![ConditionChange { at: since.wall, condition, reason }]
-    }
-
-    fn save(&mut self, changes: Vec<ConditionChange>, now: Now) {
-        self.saved = now.moment;
-        self.unsaved = false;
-        let saved = self.state.save(now).to_json();
-        self.shard.recorder.update(HostUpdate { host: self.number, saved, changes });
-    }
-
-    /// When the actor may stop for want of work; asks the router for it once that is past.
-    fn idle_at(&mut self, standing: &Standing, now: Now) -> Option<Moment> {
-        let timeout = match self.shard.crowded.get() {
-            true => BREATHER,
-            false => self.shard.around.settings.actors.idle_timeout,
-        };
-        let quiet = self.state.in_flight() == 0
-            && self.settling.is_empty()
-            && !self.unsaved
-            && self.waiters.is_empty()
-            && self.remembered
-            && self.paged
-            && !self.paging;
-        let next_work = self.state.earliest_due().map(|due| now.moment_of(due));
-        // Work that is held for long keeps no actor either, but where only a clock ends the hold
-        // the sleep must end with it.
-        let next_work = next_work.map(|due| due.max(standing.until.unwrap_or(due)));
-        let paused = standing.condition == HostCondition::Paused;
-        if !quiet || next_work.is_some_and(|at| at <= now.moment + timeout && !paused) {
-            return None;
-        }
-        let idle_at = self.active + timeout;
-        if idle_at > now.moment {
-            return Some(idle_at);
-        }
-        let wake = if paused { None } else { next_work.map(|at| now.wall_of(at)) };
-        let idle = HostIdle {
-            host: self.name.clone(),
-            generation: self.life.generation,
-            received: self.received,
-            wake,
-        };
-        // A full router is asked again at the next alarm.
-        let _full = self.shard.router.try_send(idle);
-        Some(now.moment + timeout)
-    }
-
-    /// At most one alarm is set; it is left alone when it rings early enough.
-    fn set_alarm(&mut self, wake: Option<Moment>, now: Moment, context: &mut Context<Self>) {
-        let Some(wake) = wake else { return };
-        if let Some((set, handle)) = self.alarm {
-            if set <= wake && set > now {
-                return;
-            }
-            context.cancel_future(handle);
-        }
-        let delay = now.until(wake).min(ALARM_MAX);
-        let handle = context.run_later(delay, |actor, context| {
-            actor.alarm = None;
-            actor.pump(context);
-        });
-        self.alarm = Some((now + delay, handle));
-    }
 }
 
 /// The sender itself broke; the reason says no more, since it may hold anything.
@@ -579,6 +392,9 @@ impl Handler<AttemptFinished> for HostActor {
         let verdict = ruling.verdict;
         let settlement = Settlement { id, verdict, at: now.wall, attempt: Some(attempt) };
         self.settling.insert(id);
+        if let Some(key) = ruling.left {
+            self.left.insert(id, key);
+        }
         self.unsaved = true;
         self.shard.recorder.settle(settlement, context.address());
         self.pump(context);
@@ -592,6 +408,9 @@ impl Handler<Committed> for HostActor {
         self.touched = true;
         for id in committed.ids {
             self.settling.remove(&id);
+            if let Some(key) = self.left.remove(&id) {
+                self.state.queue_mut().left_behind(key);
+            }
             if self.paging {
                 self.settled_since_page.insert(id);
             }

@@ -21,7 +21,7 @@ use crate::policy::headers::{self, Signals};
 use crate::policy::health::{HealthWindow, TripReason};
 use crate::policy::learned::LearnedRate;
 use crate::policy::pace::Pace;
-use crate::policy::queue::Queue;
+use crate::policy::queue::{Key, Offer, Queue};
 use crate::policy::verdict::{Meaning, meaning};
 
 /// A delivery is never put off longer by one answer's `Retry-After`.
@@ -62,6 +62,8 @@ pub struct Ruling {
     pub ordered: bool,
     /// When the request was sent.
     pub sent: Moment,
+    /// Its new place, where it goes again but comes after what the window holds.
+    pub left: Option<Key>,
 }
 
 /// The host's condition, until when, and why.
@@ -312,16 +314,20 @@ impl HostState {
         let wait = self.learn_budget(&flight, outcome, &signals, meaning, roll, now.moment);
         self.learn_health(&flight, meaning, now.moment);
         let verdict = self.rule(&flight.entry, meaning, &signals, now, roll);
-        let ruling = Ruling {
+        let mut ruling = Ruling {
             verdict,
             meaning,
             attempts: flight.entry.attempts,
             ordered: flight.entry.ordered,
             sent: flight.sent,
+            left: None,
         };
         debug_assert!(wait.is_none_or(|wait| wait <= HOST_WAIT_MAX));
         if let Verdict::Again { due, retries } = verdict {
-            self.queue.offer(Pending { due, retries, ..flight.entry });
+            let key = (due, flight.entry.seq);
+            if self.queue.offer(Pending { due, retries, ..flight.entry }) == Offer::Left {
+                ruling.left = Some(key);
+            }
         }
         Some(ruling)
     }

@@ -1,0 +1,82 @@
+//! What a host actor is told: by its router, the recorder, the engine, and its own tasks.
+
+use std::sync::Arc;
+
+use actix::Message;
+use futures::channel::oneshot;
+
+use crate::delivery::engine::{Cancelled, Explanation};
+use crate::delivery::sender::Report;
+use crate::delivery::snapshot::HostSnapshot;
+use crate::model::{DeliveryId, HostControls, Pending, Timestamp, Webhook};
+use crate::store::{DeliveryRecord, StoreError};
+
+/// New pending deliveries of the host.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Enqueue(pub Vec<Pending>);
+
+/// The store may hold something that the actor was not told of.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LookAgain;
+
+/// These outcomes are durable; these followers of ordering keys are pending now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Committed {
+    /// Committed.
+    pub ids: Vec<DeliveryId>,
+    /// Newly pending.
+    pub released: Vec<Pending>,
+}
+
+/// What the engine asks of one host actor.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum HostCommand {
+    /// Cancel these; answers, in order, what came of each, once it is durable.
+    Cancel(Vec<DeliveryId>, oneshot::Sender<Vec<Cancelled>>),
+    /// End those of these that have expired.
+    Expire(Vec<DeliveryId>),
+    /// Why and when.
+    Explain(Box<DeliveryRecord>, oneshot::Sender<Explanation>),
+    /// Apply what operators ask.
+    Control(HostControls),
+    /// A fresh snapshot.
+    Inspect(oneshot::Sender<HostSnapshot>),
+    /// Ids in flight.
+    InFlight(oneshot::Sender<Vec<DeliveryId>>),
+    /// Look whether you are idle: there are too many actors.
+    Nudge,
+    /// Start no more sends; what is in flight finishes.
+    Quiesce,
+}
+
+/// The router agrees that the actor stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct AttemptFinished {
+    pub(super) id: DeliveryId,
+    pub(super) started: Timestamp,
+    pub(super) report: Report,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Remembered(pub(super) Option<String>);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Paged(pub(super) Result<Vec<Pending>, StoreError>, pub(super) usize);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Fetched(
+    pub(super) Vec<DeliveryId>,
+    pub(super) Result<Vec<(DeliveryId, Arc<Webhook>)>, StoreError>,
+);
