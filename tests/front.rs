@@ -235,6 +235,21 @@ fn a_client_that_sends_nothing_or_goes_away_harms_nobody() {
 }
 
 #[test]
+fn a_host_may_be_given_limits_before_its_first_delivery() {
+    let (_data, server) = server();
+    let headers = [("content-type", "application/json")];
+    let patch = br#"{"limits":{"in_flight":2,"requests_per_second":5}}"#;
+    let answer = server.send("PATCH", "/v1/hosts/shop.example", &headers, patch);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let shown = server.get("/v1/hosts/shop.example").json();
+    assert_eq!(shown["controls"]["policy"]["limits"]["in_flight"], 2, "{shown}");
+    let wrong =
+        server.send("PATCH", "/v1/hosts/shop.example", &headers, br#"{"limits":{"in_flight":0}}"#);
+    let (status, _, pointers) = problem(&wrong);
+    assert_eq!((status, pointers), (400, vec!["/limits/in_flight".to_owned()]));
+}
+
+#[test]
 fn the_actor_stats_show_a_host_and_operators_control_it() {
     let (_data, server) = server();
     let receiver = Receiver::start(|_| (200, "", Duration::ZERO));

@@ -384,7 +384,7 @@ async fn control(
     name: HostName,
     change: impl FnOnce(&mut HostControls),
 ) -> Result<HttpResponse, Problem> {
-    let name = find(api, name).await?.name;
+    // A host may be given limits, or be paused, before its first delivery.
     // Read, change, write: two operators at once must not undo one another.
     let _turn = api.controlling.lock().await;
     let mut controls = api.engine.controls(&name);
