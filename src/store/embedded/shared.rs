@@ -152,11 +152,18 @@ impl Shared {
         health.last_commit_size = operations as u64;
         health.commit_size += (size - health.commit_size) * weight;
         health.commit_us += (micros - health.commit_us) * weight;
-        health.refusing = None;
+        if health.refusing.take().is_some() {
+            log::warn!("the store takes writes again");
+        }
     }
 
+    /// Notes why writes are refused. Logged once for each reason: a full disk refuses thousands.
     pub(super) fn refusing(&self, why: &str) {
-        self.health.write().unwrap_or_else(PoisonError::into_inner).refusing = Some(why.into());
+        let mut health = self.health.write().unwrap_or_else(PoisonError::into_inner);
+        if health.refusing.as_deref() != Some(why) {
+            log::error!(why; "the store refuses writes");
+            health.refusing = Some(why.into());
+        }
     }
 }
 

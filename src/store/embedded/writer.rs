@@ -270,7 +270,6 @@ impl Writer {
             log::warn!("rolling back failed error={error}");
         }
         let why = error.to_string();
-        log::error!("the store refused a commit error={why}");
         self.shared.refusing(&why);
         StoreError::Unavailable(why)
     }
