@@ -117,6 +117,7 @@ impl Recorder {
         }
         let updates: Vec<HostUpdate> = batch.updates.into_values().collect();
         self.under_way.set(batch.settlements.len() + updates.len());
+        let mut told = false;
         let released = loop {
             match self.store.settle(batch.settlements.clone(), updates.clone()).await {
                 Ok(released) => break released,
@@ -130,7 +131,9 @@ impl Recorder {
                     return true;
                 }
                 Err(error) => {
-                    log::warn!(error:% = error; "outcomes not committed yet, trying again");
+                    if !std::mem::replace(&mut told, true) {
+                        log::warn!(error:% = error; "outcomes not committed yet, trying until they are");
+                    }
                     actix_rt::time::sleep(AGAIN).await;
                 }
             }
