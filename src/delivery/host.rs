@@ -265,6 +265,12 @@ impl HostActor {
         });
     }
 
+    /// Reads the queue from the store, which may hold what nobody told of.
+    fn look_again(&mut self, context: &mut Context<Self>) {
+        self.state.queue_mut().left_behind((Timestamp::from_millis(0), 0));
+        self.ask_for_page(context);
+    }
+
     /// Offers a delivery to the window, without its webhook where memory is short.
     fn offer(&mut self, mut entry: Pending) -> Offer {
         let is_known = self.settling.contains(&entry.id) || self.state.is_in_flight(entry.id);
@@ -360,8 +366,7 @@ impl Handler<LookAgain> for HostActor {
         self.received += 1;
         self.touched = true;
         self.active = self.now().moment;
-        self.state.queue_mut().left_behind((Timestamp::from_millis(0), 0));
-        self.ask_for_page(context);
+        self.look_again(context);
         self.pump(context);
     }
 }
@@ -420,6 +425,9 @@ impl Handler<Committed> for HostActor {
         }
         for entry in committed.released {
             self.offer(entry);
+        }
+        if committed.look_again {
+            self.look_again(context);
         }
         self.pump(context);
     }

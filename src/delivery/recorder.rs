@@ -140,7 +140,8 @@ impl Recorder {
         };
         self.under_way.set(0);
         self.count();
-        tell(&batch.settlements, released, batch.owners);
+        // A repeated settle does not name again what an earlier try released.
+        tell(&batch.settlements, released, batch.owners, told);
         true
     }
 }
@@ -149,6 +150,7 @@ fn tell(
     settlements: &[Settlement],
     released: Vec<(crate::model::HostName, Pending)>,
     owners: HashMap<HostNumber, Addr<HostActor>>,
+    look_again: bool,
 ) {
     let mut news: HashMap<HostNumber, (Vec<DeliveryId>, Vec<Pending>)> = HashMap::new();
     for settlement in settlements {
@@ -161,7 +163,8 @@ fn tell(
         let Some(owner) = owners.get(&host) else { continue };
         // A closed one is an actor that is gone: its next life reads the store. A full mailbox is
         // waited for, since the actor counts on hearing of every commit.
-        if let Err(actix::dev::SendError::Full(news)) = owner.try_send(Committed { ids, released })
+        if let Err(actix::dev::SendError::Full(news)) =
+            owner.try_send(Committed { ids, released, look_again })
         {
             let owner = owner.clone();
             actix_rt::spawn(async move {

@@ -29,6 +29,8 @@ pub struct Committed {
     pub ids: Vec<DeliveryId>,
     /// Newly pending.
     pub released: Vec<Pending>,
+    /// The commit took more than one try, so the store may hold more that is newly pending.
+    pub look_again: bool,
 }
 
 /// What the engine asks of one host actor.
