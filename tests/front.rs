@@ -1,0 +1,16 @@
+//! The front end by its behaviour: what it takes, what it refuses, and what it says then.
+
+#[path = "front/engine.rs"]
+mod engine;
+#[path = "front/faults.rs"]
+mod faults;
+#[path = "front/house.rs"]
+mod house;
+#[path = "front/operating.rs"]
+mod operating;
+#[path = "front/seeing.rs"]
+mod seeing;
+#[path = "front/sending.rs"]
+mod sending;
+#[path = "front/serving.rs"]
+mod serving;
