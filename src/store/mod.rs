@@ -92,8 +92,8 @@ pub enum Accepted {
     KeyReused,
 }
 
-/// Hears of every delivery that became pending, after its commit and before the caller of `accept`
-/// or `redrive` does. A hint: whoever misses it finds the delivery by `page`.
+/// Hears of every delivery that became pending, after its commit and before the caller of `accept`,
+/// `redrive` or `skip` does (but not of those that `settle` releases and returns). A hint: whoever misses it finds the delivery by `page`.
 pub trait PendingSink: Send + Sync + 'static {
     /// All newly pending deliveries of one commit. Called from the store's own thread, so it must
     /// not block.
@@ -125,6 +125,9 @@ pub struct HostUpdate {
 }
 
 /// Deliveries that became pending by a settle: the next of an ordering key whose head is over.
+/// They are returned to the caller of `settle` alone and never sent to the [`PendingSink`]. When
+/// the answer is lost (`Unknown`), making the call again does not return them a second time: the
+/// host's `page` has them.
 pub type Released = Vec<(HostName, Pending)>;
 
 /// A delivery as the store knows it.

@@ -79,8 +79,8 @@ fn serve(connection: &Connection, queue: &Mutex<Receiver<Job>>) {
     }
 }
 
-fn rows<T>(limit: usize) -> (i64, Vec<T>) {
-    (i64::try_from(limit).unwrap_or(i64::MAX), Vec::new())
+fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 pub(super) fn page(
@@ -88,7 +88,7 @@ pub(super) fn page(
     host: HostNumber,
     limit: usize,
 ) -> rusqlite::Result<Vec<Pending>> {
-    let (limit, _) = rows::<Pending>(limit);
+    let limit = sql_limit(limit);
     let sql = format!(
         "SELECT {} FROM delivery INDEXED BY delivery_pending WHERE host = ?1 AND state = 0 \
          ORDER BY due, seq LIMIT ?2",
@@ -158,7 +158,7 @@ pub(super) fn overdue(
     now: Timestamp,
     limit: usize,
 ) -> rusqlite::Result<Vec<(HostName, DeliveryId)>> {
-    let (limit, mut found) = rows::<(i64, DeliveryId)>(limit);
+    let mut found: Vec<(i64, DeliveryId)> = Vec::new();
     for sql in [
         "SELECT expires, id FROM delivery INDEXED BY delivery_own_expiry WHERE state = 0 AND \
          ttl_custom = 1 AND expires <= ?1 ORDER BY expires LIMIT ?2",
@@ -166,14 +166,15 @@ pub(super) fn overdue(
          expires <= ?1 ORDER BY expires LIMIT ?2",
     ] {
         let mut statement = connection.prepare_cached(sql)?;
-        let part = statement
-            .query_map([now.as_millis(), limit], |row| Ok((row.get(0)?, codec::id(row, 1)?)))?;
+        let part = statement.query_map([now.as_millis(), sql_limit(limit)], |row| {
+            Ok((row.get(0)?, codec::id(row, 1)?))
+        })?;
         for row in part {
             found.push(row?);
         }
     }
     found.sort_unstable();
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    found.truncate(limit);
     found.into_iter().map(|(_, id)| Ok((host_name(connection, id.host())?, id))).collect()
 }
 
@@ -213,7 +214,7 @@ pub(super) fn hosts(
     after: Option<&HostName>,
     limit: usize,
 ) -> rusqlite::Result<Vec<HostRecord>> {
-    let (limit, _) = rows::<HostRecord>(limit);
+    let limit = sql_limit(limit);
     connection
         .prepare_cached(
             "SELECT number, name, saved, controls FROM host WHERE name > ?1 ORDER BY name LIMIT ?2",
@@ -242,7 +243,7 @@ pub(super) fn intervals(
     (from, to): (Timestamp, Timestamp),
     limit: usize,
 ) -> rusqlite::Result<Vec<HostInterval>> {
-    let (limit, _) = rows::<HostInterval>(limit);
+    let limit = sql_limit(limit);
     connection
         .prepare_cached(
             "SELECT condition, reason, begun, ended FROM interval WHERE host = ?1 AND \

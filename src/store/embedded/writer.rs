@@ -107,6 +107,9 @@ pub(super) struct Writer {
 
 type Group = Vec<Box<dyn Work>>;
 
+/// Who is told that the store is closed; `None` when every caller is gone.
+type Goodbye = Option<oneshot::Sender<Result<(), StoreError>>>;
+
 impl Writer {
     /// Serves until told to close, or until every caller is gone.
     pub(super) fn run(mut self) {
@@ -124,7 +127,7 @@ impl Writer {
     }
 
     /// Waits for work and takes all there is, up to a transaction's worth.
-    fn gather(&self) -> (Group, Option<Option<oneshot::Sender<Result<(), StoreError>>>>) {
+    fn gather(&self) -> (Group, Option<Goodbye>) {
         let mut group = Group::new();
         let mut lazy_until: Option<Moment> = None;
         let mut hurry = false;
@@ -272,7 +275,7 @@ impl Writer {
         StoreError::Unavailable(why)
     }
 
-    fn finish(mut self, standing: Standing, done: Option<oneshot::Sender<Result<(), StoreError>>>) {
+    fn finish(mut self, standing: Standing, done: Goodbye) {
         let closed = match (&standing, &self.connection) {
             // A busy reader leaves the rest in the log, which the next opening reads: no loss.
             (Standing::Sound, Some(connection)) => schema::checkpoint(connection).map(drop),

@@ -1,0 +1,208 @@
+//! Every engine obeys the law; the embedded one also keeps what it took, and says what is wrong
+//! when it cannot be opened.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::executor::block_on;
+use hostline::clock::Clock;
+use hostline::model::*;
+use hostline::store::embedded::{DATABASE_FILE, EmbeddedStore, OpenError};
+use hostline::store::memory::MemoryStore;
+use hostline::store::{
+    Acceptance, Accepted, DeliveryStore, HostStore, Idempotency, QueryStore, Store, StoreLimits,
+    conformance,
+};
+use rusqlite::Connection;
+
+const LIMITS: StoreLimits = StoreLimits { max_pending: conformance::MAX_PENDING };
+
+fn open(path: &Path) -> Result<Arc<EmbeddedStore>, OpenError> {
+    EmbeddedStore::open(path, LIMITS, 4 << 20, Clock::system())
+}
+
+fn delivery(store: &dyn Store, random: u64) -> Delivery {
+    let host = HostName::from_normalised("shop.example");
+    let number = block_on(store.number(host.clone())).expect("a number");
+    let accepted = Timestamp::from_millis(1_795_503_600_000);
+    let id = DeliveryId::new(accepted, number, random);
+    let webhook = Webhook {
+        method: Method::Post,
+        target: Target::from_vetted("https://shop.example/hook").expect("a url"),
+        headers: Vec::new(),
+        body: Bytes::from_static(b"{}"),
+        secret_ref: None,
+    };
+    Delivery {
+        id,
+        trigger: id.trigger(),
+        host,
+        workspace: 0,
+        hop: 0,
+        accepted,
+        due: accepted,
+        expires: accepted.plus(Duration::from_secs(60)),
+        ttl: Duration::from_secs(60),
+        ttl_custom: false,
+        priority: Priority::High,
+        ordering_key: None,
+        on_failure: OnFailure::Continue,
+        metadata: Vec::new(),
+        webhook: Arc::new(webhook),
+    }
+}
+
+fn accept(store: &dyn Store, delivery: Delivery) -> Accepted {
+    let deliveries = vec![Arc::new(delivery)];
+    block_on(store.accept(Acceptance { deliveries, idempotency: None })).expect("accepted")
+}
+
+#[test]
+fn the_memory_store_obeys_the_law() {
+    conformance::exercise(|| MemoryStore::new(LIMITS));
+}
+
+#[test]
+fn the_embedded_store_obeys_the_law() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let count = std::cell::Cell::new(0);
+    conformance::exercise(|| {
+        count.set(count.get() + 1);
+        open(&directory.path().join(count.get().to_string())).expect("opened")
+    });
+}
+
+#[test]
+fn a_reopened_store_keeps_everything() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).expect("opened");
+    let keyed =
+        |random| Delivery { ordering_key: Some("k".into()), ..delivery(store.as_ref(), random) };
+    let (first, second) = (keyed(1), keyed(2));
+    let idempotency = || Idempotency {
+        workspace: 0,
+        key: "k".into(),
+        fingerprint: [7; 32],
+        answer: Bytes::from_static(b"answer"),
+        expires: Timestamp::MAX,
+    };
+    let acceptance = || Acceptance {
+        deliveries: vec![Arc::new(first.clone()), Arc::new(second.clone())],
+        idempotency: Some(idempotency()),
+    };
+    assert_eq!(block_on(store.accept(acceptance())), Ok(Accepted::New));
+    let ended = delivery(store.as_ref(), 3);
+    accept(store.as_ref(), ended.clone());
+    let verdict = Verdict::End(End::Failed);
+    let settlement = Settlement { id: ended.id, verdict, at: ended.accepted, attempt: None };
+    block_on(store.settle(vec![settlement], vec![])).expect("settled");
+    let controls = HostControls { paused: true, ..HostControls::default() };
+    block_on(store.control(first.id.host(), controls.clone())).expect("kept");
+    let counts = store.counts();
+    block_on(store.close()).expect("closed");
+    drop(store);
+
+    let store = open(directory.path()).expect("opened again");
+    assert_eq!(store.counts(), counts);
+    assert_eq!((counts.pending, counts.parked, counts.failed, counts.accepted), (1, 1, 1, 3));
+    assert_eq!(store.pending_of(first.id.host()), 1);
+    let replayed = block_on(store.accept(acceptance()));
+    assert_eq!(replayed, Ok(Accepted::Replayed(Bytes::from_static(b"answer"))));
+    assert_eq!(block_on(store.number(first.host.clone())), Ok(first.id.host()));
+    let controlled = block_on(store.controlled()).expect("read");
+    assert_eq!(controlled, [(first.host.clone(), controls)]);
+    let found = block_on(store.find(first.id)).expect("read").expect("kept");
+    assert_eq!((found.webhook, found.priority), (first.webhook, Priority::High));
+    let next = delivery(store.as_ref(), 4);
+    accept(store.as_ref(), next.clone());
+    let found = block_on(store.find(next.id)).expect("read").expect("kept");
+    assert_eq!(found.seq, 4, "the order of acceptance goes on");
+}
+
+#[test]
+fn a_store_that_was_dropped_without_close_keeps_what_it_acknowledged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).expect("opened");
+    accept(store.as_ref(), delivery(store.as_ref(), 1));
+    drop(store);
+    // The writer gives the lock back a moment after its last caller is gone.
+    let give_up = Instant::now() + Duration::from_secs(10);
+    let store = loop {
+        match open(directory.path()) {
+            Ok(store) => break store,
+            Err(OpenError::Locked { .. }) if Instant::now() < give_up => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(store.counts().pending, 1);
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let _store = open(directory.path()).expect("opened");
+    let error = open(directory.path()).err().expect("refused");
+    assert!(matches!(error, OpenError::Locked { .. }));
+    let message = error.to_string();
+    assert!(message.contains("in use: another process has locked it"), "{message}");
+    assert!(message.contains(&directory.path().display().to_string()), "{message}");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).expect("opened");
+    block_on(store.close()).expect("closed");
+    let file = Connection::open(directory.path().join(DATABASE_FILE)).expect("opened");
+    file.pragma_update(None, "user_version", 99).expect("set");
+    drop(file);
+    let error = open(directory.path()).err().expect("refused");
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }));
+    assert!(error.to_string().contains("run a newer release"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join(DATABASE_FILE);
+    let garbage = vec![b'x'; 8_192];
+    std::fs::write(&file, &garbage).expect("written");
+    let error = open(directory.path()).err().expect("refused");
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("not a database"), "{error}");
+    assert_eq!(std::fs::read(&file).expect("read"), garbage);
+}
+
+#[test]
+fn a_path_that_is_no_directory_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let error = open(&file).err().expect("refused");
+    assert!(matches!(error, OpenError::Directory { .. }), "{error}");
+    assert!(error.to_string().contains("store.path"), "{error}");
+}
+
+#[test]
+fn a_long_read_stalls_no_commit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).expect("opened");
+    for random in 1..=10 {
+        accept(store.as_ref(), delivery(store.as_ref(), random));
+    }
+    let reader = Connection::open(directory.path().join(DATABASE_FILE)).expect("opened");
+    let mut statement = reader.prepare("SELECT seq FROM delivery").expect("prepared");
+    let mut rows = statement.query([]).expect("asked");
+    assert!(rows.next().expect("read").is_some(), "the read is in progress");
+    for random in 11..=20 {
+        accept(store.as_ref(), delivery(store.as_ref(), random));
+    }
+    assert_eq!(store.counts().pending, 20);
+    let mut seen = 1;
+    while rows.next().expect("read").is_some() {
+        seen += 1;
+    }
+    assert_eq!(seen, 10, "the reader sees what was there when it began");
+}
