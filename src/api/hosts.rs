@@ -86,8 +86,11 @@ const IDLE: &str = "idle";
 /// All states, for the query.
 const STATES: [&str; 7] =
     ["healthy", "limited", "backing_off", "cooling_down", "probing", "paused", IDLE];
+/// A name to sort by, and the number that it stands for.
+type Sort = (&'static str, fn(&HostSnapshot) -> f64);
+
 /// What a list is sorted by: the largest first with a `-` before it.
-const SORTS: [(&str, fn(&HostSnapshot) -> f64); 9] = [
+const SORTS: [Sort; 9] = [
     ("name", |_| 0.0),
     ("queued", |snapshot| snapshot.queued as f64),
     ("waiting", |snapshot| snapshot.waiting as f64),

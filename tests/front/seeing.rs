@@ -80,7 +80,7 @@ async fn bad_queries_and_ids_are_named() {
         ("/v1/deliveries?metadata.=1", 400, "metadata."),
         ("/v1/deliveries/garbage", 400, "id"),
         ("/v1/deliveries/a%2Fb", 400, "id"),
-        ("/v1/deliveries/%ff", 400, "path"),
+        ("/v1/deliveries/%ff", 400, "id"),
         ("/v1/deliveries/a/b", 404, "-"),
         ("/v1/deliveries/0191f4a2-0000-8000-8000-000000000000", 404, "-"),
         ("/v1/hosts?sort=size", 400, "sort"),
@@ -138,7 +138,8 @@ async fn a_delivery_is_redriven_skipped_or_cancelled_where_that_makes_sense() {
     let house = House::new();
     let id = house.trigger(URL, json!({})).await;
     let uri = format!("/v1/deliveries/{id}");
-    let redrive = || house.post(&uri2(&uri, "redrive"), "");
+    let again = uri2(&uri, "redrive");
+    let redrive = || house.post(&again, "");
     let owed = redrive().await;
     assert_eq!((owed.status, owed.slug()), (409, "not-redrivable".into()));
     fail(&house, &id).await;
