@@ -58,10 +58,13 @@ impl Answer {
 }
 
 impl House {
+    /// A house whose time stands still, so that what it shows can be foretold.
     pub fn new() -> Self {
+        tokio::time::pause();
         Self::with(|_| {})
     }
 
+    /// A house whose time runs, which sockets and other threads need.
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         settings.server.max_body = 2_000;
