@@ -76,6 +76,9 @@ struct Vetting<'a> {
 
 impl Vetting<'_> {
     fn webhooks(&self) -> Result<Vec<Webhook>, Refusal> {
+        if let Some(name) = &self.input.secret_ref {
+            self.known_secret(name)?;
+        }
         match (&self.input.webhook, &self.input.webhooks) {
             (Some(webhook), None) => {
                 let webhook = self.webhook(webhook).map_err(|why| why.under("/webhook"))?;
@@ -149,11 +152,14 @@ impl Vetting<'_> {
 
     /// A webhook's own secret wins over that of the trigger.
     fn secret_ref(&self, webhook: &WebhookInput<'_>) -> Result<Option<String>, Refusal> {
-        let Some(name) = webhook.secret_ref.as_ref().or(self.input.secret_ref.as_ref()) else {
-            return Ok(None);
-        };
-        if self.settings.secrets.contains_key(name.0.as_ref()) {
-            return Ok(Some(name.0.clone().into_owned()));
+        let name = webhook.secret_ref.as_ref().map(|name| self.known_secret(name));
+        let own = name.transpose()?;
+        Ok(own.or_else(|| self.input.secret_ref.as_ref().map(|Text(name)| name.to_string())))
+    }
+
+    fn known_secret(&self, Text(name): &Text<'_>) -> Result<String, Refusal> {
+        if self.settings.secrets.contains_key(name.as_ref()) {
+            return Ok(name.to_string());
         }
         let detail = "names no secret of the configuration ([secrets])";
         Err(Refusal::invalid("/secret_ref", detail))
@@ -291,6 +297,7 @@ mod tests {
             ("{}".to_owned(), "/webhook"),
             (format!(r#"{{{hook},"webhooks":[]}}"#), "/webhooks"),
             (r#"{"webhooks":[]}"#.to_owned(), "/webhooks"),
+            (format!(r#"{{{hook},"secret_ref":"no"}}"#), "/secret_ref"),
             (format!(r#"{{"webhooks":[{{{url}}},{{"url":"x"}}]}}"#), "/webhooks/1/url"),
             (format!(r#"{{"webhook":{{{url},"secret_ref":"no"}}}}"#), "/webhook/secret_ref"),
             (

@@ -1,0 +1,156 @@
+//! The memory store with a door before `accept`: it can be held shut, and it can fail.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use hostline::model::{
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Settlement, Timestamp,
+    Webhook,
+};
+use hostline::store::memory::MemoryStore;
+use hostline::store::*;
+
+/// What the next `accept` does.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Nothing is written.
+    Refuse(StoreError),
+    /// It is written, but the answer is lost.
+    Lose,
+    /// It is written, after a while.
+    Slow(Duration),
+}
+
+pub struct FaultyStore {
+    inner: Arc<MemoryStore>,
+    faults: Mutex<VecDeque<Fault>>,
+    pub refusing: Mutex<Option<String>>,
+}
+
+impl FaultyStore {
+    pub fn new(limits: StoreLimits) -> Arc<Self> {
+        let (faults, refusing) = Default::default();
+        Arc::new(Self { inner: MemoryStore::new(limits), faults, refusing })
+    }
+
+    pub fn next(&self, fault: Fault) {
+        self.faults.lock().unwrap().push_back(fault);
+    }
+}
+
+impl DeliveryStore for FaultyStore {
+    fn accept(&self, acceptance: Acceptance) -> StoreFuture<Accepted> {
+        match self.faults.lock().unwrap().pop_front() {
+            None => self.inner.accept(acceptance),
+            Some(Fault::Refuse(error)) => ready(Err(error)).boxed(),
+            Some(Fault::Lose) => {
+                let written = self.inner.accept(acceptance);
+                written.map(|_| Err(StoreError::Unknown("lost".into()))).boxed()
+            }
+            Some(Fault::Slow(time)) => {
+                let inner = self.inner.clone();
+                async move {
+                    tokio::time::sleep(time).await;
+                    inner.accept(acceptance).await
+                }
+                .boxed()
+            }
+        }
+    }
+    fn settle(&self, s: Vec<Settlement>, hosts: Vec<HostUpdate>) -> StoreFuture<Released> {
+        self.inner.settle(s, hosts)
+    }
+    fn page(&self, host: HostNumber, limit: usize) -> StoreFuture<Vec<Pending>> {
+        self.inner.page(host, limit)
+    }
+    fn fetch(&self, ids: Vec<DeliveryId>) -> StoreFuture<Vec<(DeliveryId, Arc<Webhook>)>> {
+        self.inner.fetch(ids)
+    }
+    fn wakeups(&self, after: Option<HostNumber>, limit: usize) -> StoreFuture<Vec<Wakeup>> {
+        self.inner.wakeups(after, limit)
+    }
+    fn overdue(&self, now: Timestamp, limit: usize) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
+        self.inner.overdue(now, limit)
+    }
+    fn redrive(&self, ids: Vec<DeliveryId>, now: Timestamp) -> StoreFuture<Vec<DeliveryId>> {
+        self.inner.redrive(ids, now)
+    }
+    fn skip(&self, id: DeliveryId, now: Timestamp) -> StoreFuture<bool> {
+        self.inner.skip(id, now)
+    }
+    fn sweep(&self, before: Timestamp, now: Timestamp, limit: usize) -> StoreFuture<(usize, bool)> {
+        self.inner.sweep(before, now, limit)
+    }
+    fn subscribe(&self, sink: Arc<dyn PendingSink>) {
+        self.inner.subscribe(sink);
+    }
+    fn counts(&self) -> StoreCounts {
+        self.inner.counts()
+    }
+    fn pending_of(&self, host: HostNumber) -> u64 {
+        self.inner.pending_of(host)
+    }
+    fn health(&self) -> StoreHealth {
+        let refusing = self.refusing.lock().unwrap().clone();
+        StoreHealth { refusing, ..self.inner.health() }
+    }
+    fn close(&self) -> StoreFuture<()> {
+        self.inner.close()
+    }
+}
+
+impl HostStore for FaultyStore {
+    fn known_number(&self, name: &HostName) -> Option<HostNumber> {
+        self.inner.known_number(name)
+    }
+    fn number(&self, name: HostName) -> StoreFuture<HostNumber> {
+        self.inner.number(name)
+    }
+    fn host(&self, name: HostName) -> StoreFuture<Option<HostRecord>> {
+        self.inner.host(name)
+    }
+    fn hosts(&self, after: Option<HostName>, limit: usize) -> StoreFuture<Vec<HostRecord>> {
+        self.inner.hosts(after, limit)
+    }
+    fn controlled(&self) -> StoreFuture<Vec<(HostName, HostControls)>> {
+        self.inner.controlled()
+    }
+    fn control(&self, host: HostNumber, controls: HostControls) -> StoreFuture<()> {
+        self.inner.control(host, controls)
+    }
+    fn intervals(
+        &self,
+        host: HostNumber,
+        from: Timestamp,
+        to: Timestamp,
+        limit: usize,
+    ) -> StoreFuture<Vec<HostInterval>> {
+        self.inner.intervals(host, from, to, limit)
+    }
+}
+
+impl QueryStore for FaultyStore {
+    fn find(&self, id: DeliveryId) -> StoreFuture<Option<DeliveryRecord>> {
+        self.inner.find(id)
+    }
+    fn attempts(&self, id: DeliveryId) -> StoreFuture<Vec<Attempt>> {
+        self.inner.attempts(id)
+    }
+    fn list(
+        &self,
+        filter: DeliveryFilter,
+        after: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Page<DeliveryRecord>, QueryError>> {
+        self.inner.list(filter, after, limit)
+    }
+    fn count(&self, filter: DeliveryFilter, max: u64) -> StoreFuture<u64> {
+        self.inner.count(filter, max)
+    }
+    fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>> {
+        self.inner.place(id, max)
+    }
+}
