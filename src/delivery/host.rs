@@ -67,7 +67,9 @@ pub struct HostActor {
     fetching: bool,
     quiet: bool,
     /// Decided and not yet durable: a page of the store may still show them as pending.
-    pub(super) settling: HashSet<DeliveryId>,
+    /// With the number of settlements under way: a delivery may be sent again before its first
+    /// outcome is committed.
+    pub(super) settling: HashMap<DeliveryId, u32>,
     /// Became durable while a page was on its way.
     settled_since_page: HashSet<DeliveryId>,
     /// Go again, but later than the window reaches: once durable the store has them there.
@@ -115,7 +117,7 @@ impl HostActor {
             paging: false,
             fetching: false,
             quiet: false,
-            settling: HashSet::new(),
+            settling: HashMap::new(),
             settled_since_page: HashSet::new(),
             left: HashMap::new(),
             waiters: HashMap::new(),
@@ -199,11 +201,12 @@ impl HostActor {
             let attempt = async move { sender.attempt(request).await };
             let report = std::panic::AssertUnwindSafe(attempt).catch_unwind().await;
             let report = report.unwrap_or_else(|_| broken());
-            counters.in_flight.fetch_sub(1, Ordering::Relaxed);
             // Fails only when the actor is gone; the delivery is pending in the store then.
             if address.send(AttemptFinished { id, started, report }).await.is_err() {
                 log::warn!(delivery:% = id; "the outcome of an attempt came too late for its actor");
             }
+            // Only now: a stop that sees nothing in flight must find the outcome recorded.
+            counters.in_flight.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
@@ -232,7 +235,7 @@ impl HostActor {
         self.active = now.moment;
         self.touched = true;
         self.state.queue_mut().remove(id);
-        self.settling.insert(id);
+        *self.settling.entry(id).or_default() += 1;
         let verdict = Verdict::End(end);
         let settlement = Settlement { id, verdict, at: now.wall, attempt: None };
         self.shard.recorder.settle(settlement, context.address());
@@ -273,7 +276,7 @@ impl HostActor {
 
     /// Offers a delivery to the window, without its webhook where memory is short.
     fn offer(&mut self, mut entry: Pending) -> Offer {
-        let is_known = self.settling.contains(&entry.id) || self.state.is_in_flight(entry.id);
+        let is_known = self.settling.contains_key(&entry.id) || self.state.is_in_flight(entry.id);
         if is_known {
             return Offer::Known;
         }
@@ -396,7 +399,7 @@ impl Handler<AttemptFinished> for HostActor {
         let attempt = Attempt { number: ruling.attempts, started, outcome, timings };
         let verdict = ruling.verdict;
         let settlement = Settlement { id, verdict, at: now.wall, attempt: Some(attempt) };
-        self.settling.insert(id);
+        *self.settling.entry(id).or_default() += 1;
         if let Some(key) = ruling.left {
             self.left.insert(id, key);
         }
@@ -412,6 +415,13 @@ impl Handler<Committed> for HostActor {
     fn handle(&mut self, committed: Committed, context: &mut Context<Self>) {
         self.touched = true;
         for id in committed.ids {
+            let open = self.settling.get_mut(&id).map_or(0, |count| {
+                *count -= 1;
+                *count
+            });
+            if open > 0 {
+                continue;
+            }
             self.settling.remove(&id);
             if let Some(key) = self.left.remove(&id) {
                 self.state.queue_mut().left_behind(key);
@@ -446,7 +456,7 @@ impl Handler<Paged> for HostActor {
                 let settling = std::mem::take(&mut self.settling);
                 self.state.queue_mut().page_came(rows, full, |row| {
                     let id = &row.id;
-                    !settled.contains(id) && !flights.contains(id) && !settling.contains(id)
+                    !settled.contains(id) && !flights.contains(id) && !settling.contains_key(id)
                 });
                 self.settling = settling;
                 self.paged = true;
@@ -498,7 +508,7 @@ impl Handler<HostCommand> for HostActor {
             HostCommand::Cancel(ids, reply) => self.cancel(ids, reply, now, context),
             HostCommand::Expire(ids) => {
                 for id in ids {
-                    if !self.state.is_in_flight(id) && !self.settling.contains(&id) {
+                    if !self.state.is_in_flight(id) && !self.settling.contains_key(&id) {
                         self.end(id, End::Expired, now, context);
                     }
                 }

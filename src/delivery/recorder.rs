@@ -30,6 +30,8 @@ pub struct Recorder {
     counters: Arc<ArbiterCounters>,
     batch: RefCell<Batch>,
     flushing: Cell<bool>,
+    /// The store is closed: what would be sent could not be recorded.
+    closed: Cell<bool>,
     /// Settlements and updates that the store has been given and not answered.
     under_way: Cell<usize>,
 }
@@ -49,13 +51,14 @@ impl Recorder {
             counters,
             batch: RefCell::default(),
             flushing: Cell::new(false),
+            closed: Cell::new(false),
             under_way: Cell::new(0),
         })
     }
 
     /// Whether no further send may start.
     pub fn is_full(&self) -> bool {
-        self.uncommitted() >= UNCOMMITTED_MAX
+        self.closed.get() || self.uncommitted() >= UNCOMMITTED_MAX
     }
 
     /// Takes a settlement; `owner` hears of its commit.
@@ -126,6 +129,7 @@ impl Recorder {
                         outcomes = batch.settlements.len(), why = why.as_str();
                         "store closed before outcomes were committed; they will be sent again"
                     );
+                    self.closed.set(true);
                     self.under_way.set(0);
                     self.count();
                     return true;

@@ -24,6 +24,8 @@ const RESTART_BASE: Duration = Duration::from_millis(100);
 const RESTART_MAX: Duration = Duration::from_secs(60);
 /// A host actor that lived this long has recovered: its next death counts as the first.
 const RECOVERED: Duration = Duration::from_secs(300);
+/// Work that is due for longer than this may be unknown to its live actor.
+const LONG_DUE: Duration = Duration::from_secs(5);
 /// Where too many host actors live, a further one is tried again after this.
 const CROWDED_PAUSE: Duration = Duration::from_millis(200);
 /// The longest that an alarm sleeps (see the host actor's).
@@ -299,9 +301,14 @@ impl Handler<Wake> for Router {
     type Result = ();
 
     fn handle(&mut self, Wake(hosts): Wake, context: &mut Context<Self>) {
+        // A live actor knows its queue, unless a hint was lost: then its work is long due.
+        let overdue = self.around.clock.wall().minus(LONG_DUE);
         for (host, number, due) in hosts {
-            if !self.live.contains_key(&host) {
+            let live = self.live.get(&host).is_some_and(|live| live.address.connected());
+            if !live {
                 self.sleep_until(host, number, due);
+            } else if due < overdue {
+                self.look_again(host, number);
             }
         }
         self.ring(context);

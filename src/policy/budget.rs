@@ -12,6 +12,8 @@ use crate::policy::pace::{Pace, burst_of};
 
 /// A host is never held longer by one answer: after that one request asks again.
 pub const WAIT_MAX: Duration = Duration::from_secs(3600);
+/// No window is longer: a host may name any number, and no sum with it may overflow.
+const WINDOW_MAX: Duration = Duration::from_secs(32 * 86_400);
 /// First wait after a refusal that does not say for how long; each further one in a row doubles it.
 const BACKOFF_BASE: Duration = Duration::from_secs(1);
 /// The longest such wait.
@@ -236,8 +238,9 @@ impl Budget {
 
     fn observe(&mut self, bucket: &Bucket, reading: &Reading<'_>, now: Moment) {
         let (Some(remaining), Some(reset)) = (bucket.remaining, bucket.reset) else { return };
+        let reset = reset.min(WINDOW_MAX);
         let resets = now + reset;
-        let length = bucket.window.unwrap_or(reset);
+        let length = bucket.window.unwrap_or(reset).min(WINDOW_MAX);
         let fresh =
             Window { limit: bucket.limit, remaining, unseen: 0, resets, observed: now, length };
         let Some(window) = self.window.as_mut().filter(|window| window.resets > now) else {

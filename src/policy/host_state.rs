@@ -31,6 +31,9 @@ const HOST_WAIT_MAX: Duration = crate::policy::budget::WAIT_MAX;
 /// How long a host shows as limited after its pace last held a send back, so that a steady pace is
 /// not shown as a flicker.
 const LIMITED_SHOWN: Duration = Duration::from_secs(2);
+/// Bare 503s that one delivery may get without using up a retry: more are no limiter's, and must
+/// not slow the host down for the others.
+const OVERLOAD_ROUNDS: u32 = 5;
 /// Time over which a bare 503 is weighed against successes.
 const OVERLOAD_WINDOW: Duration = Duration::from_secs(10);
 
@@ -255,7 +258,11 @@ impl HostState {
         }
         let in_flight = self.in_flight();
         // While probing, the probes are the limit.
-        if in_flight >= self.concurrency.limit() && self.gate == Gate::Open {
+        let limit = match self.gate {
+            Gate::Open => self.concurrency.limit(),
+            _ => self.concurrency.ceiling(),
+        };
+        if in_flight >= limit {
             return held(WaitReason::InFlightLimit, None, "all requests in flight are taken");
         }
         let paced = self.pace_hold(in_flight, now);
@@ -309,7 +316,8 @@ impl HostState {
         };
         let mut meaning = meaning(outcome, signals.retry_after.is_some());
         if meaning == Meaning::Overloaded {
-            meaning = self.weigh_overload(now.moment);
+            let rounds = flight.entry.attempts.saturating_sub(flight.entry.retries);
+            meaning = self.weigh_overload(rounds, now.moment);
         }
         let wait = self.learn_budget(&flight, outcome, &signals, meaning, roll, now.moment);
         self.learn_health(&flight, meaning, now.moment);
@@ -333,9 +341,10 @@ impl HostState {
     }
 
     /// A 503 without a hint among successes comes from a limiter; alone it is a failure.
-    fn weigh_overload(&mut self, now: Moment) -> Meaning {
+    /// But a delivery that is refused time and again among successes is at fault itself.
+    fn weigh_overload(&mut self, rounds: u32, now: Moment) -> Meaning {
         self.overload.overloaded(now);
-        if self.overload.mostly_succeeds() {
+        if self.overload.mostly_succeeds() && rounds <= OVERLOAD_ROUNDS {
             Meaning::Overloaded
         } else {
             Meaning::Failed { counts: true, timed_out: false }
