@@ -251,6 +251,9 @@ impl Budget {
         let newer = reading.sent >= window.observed;
         let tolerance = if bucket.coarse { TOLERANCE_COARSE } else { TOLERANCE_FINE };
         let apart = resets.since(window.resets).max(window.resets.since(resets));
+        if !newer && apart > tolerance && resets < window.resets {
+            return; // a straggler of a window that is over
+        }
         window.length = window.length.max(length);
         // A newer answer that names more remaining is of a new window, wherever a reset in whole
         // seconds seems to put it.
@@ -342,6 +345,27 @@ mod tests {
         read(&mut budget, &bucket(100, 5, 10_000), false, 50, 60);
         read(&mut budget, &bucket(100, 90, 10_000), false, 10, 70);
         assert_eq!(budget.window(at(70)).map(|window| window.1), Some(5));
+    }
+
+    #[test]
+    fn a_straggler_of_the_last_window_does_not_empty_the_new_one() {
+        let mut budget = Budget::default();
+        read(&mut budget, &bucket(100, 99, 60_000), false, 0, 1_000);
+        read(&mut budget, &bucket(100, 0, 100), false, 500, 1_001);
+        assert_eq!(budget.window(at(1_001)).map(|window| window.1), Some(99));
+        assert_eq!(budget.wait(at(1_001)), None);
+    }
+
+    #[test]
+    fn no_number_that_a_host_names_overflows() {
+        let mut budget = Budget::default();
+        let reset = Some(Duration::MAX);
+        let bucket = Bucket { remaining: Some(5), reset, window: reset, ..Bucket::default() };
+        let signals = Signals { retry_after: Some(Duration::MAX), buckets: vec![bucket] };
+        read(&mut budget, &signals, true, 0, 0);
+        assert!(budget.admits(0, at(0)).is_err());
+        assert!(budget.wait_ended(at(3_600_000)));
+        let _held = budget.admits(0, at(3_600_000));
     }
 
     #[test]
