@@ -296,8 +296,7 @@ impl HostState {
         self.budget.sent(now);
         self.learned.sent(now);
         let probe = self.gate.passed();
-        let entry = Pending { webhook: entry.webhook.clone(), ..entry.clone() };
-        self.flights.insert(entry.id, Flight { entry, sent: now, probe });
+        self.flights.insert(entry.id, Flight { entry: entry.clone(), sent: now, probe });
     }
 
     /// Decides about an attempt that came to an end. `None` when it is not in flight here. A

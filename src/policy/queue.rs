@@ -89,11 +89,6 @@ impl Queue {
         self.bytes
     }
 
-    /// Deliveries held that are due.
-    pub fn ready_len(&self) -> usize {
-        self.ready.iter().map(BTreeMap::len).sum()
-    }
-
     /// Whether the store has more than is held.
     pub fn has_more(&self) -> bool {
         self.frontier.is_some()
@@ -254,17 +249,6 @@ impl Queue {
         self.insert(entry);
     }
 
-    /// Gives the webhooks back to the store but for those of the first `keep` ready ones of each
-    /// class.
-    pub fn shed(&mut self, keep: usize) {
-        let ready = self.ready.iter_mut().flat_map(|class| class.values_mut().skip(keep));
-        for entry in ready.chain(self.scheduled.values_mut()) {
-            if let Some(webhook) = entry.webhook.take() {
-                self.bytes -= webhook.size();
-            }
-        }
-    }
-
     /// When something changes by itself: the next due time or expiry.
     pub fn next_change(&self) -> Option<Timestamp> {
         let due = self.scheduled.first_key_value().map(|(key, _)| key.0);
@@ -283,11 +267,6 @@ impl Queue {
     pub fn ahead_of(&self, key: Key) -> u64 {
         let classes = self.ready.iter().chain([&self.scheduled]);
         classes.map(|class| class.range(..key).count() as u64).sum()
-    }
-
-    /// All ids held.
-    pub fn ids(&self) -> Vec<DeliveryId> {
-        self.places.keys().copied().collect()
     }
 
     fn class_in_turn(&self) -> Option<usize> {
