@@ -120,7 +120,9 @@ impl Anchor {
     }
 }
 
-fn boot_nanos() -> u64 {
+/// Nanoseconds since the machine started, suspended time included: processes of one machine may
+/// compare them.
+pub fn boot_nanos() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
 }

@@ -262,7 +262,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an address and a port, such as 0.0.0.0:9000".to_string())
 }
 
-fn parse_rate(text: &str) -> Result<Limit, String> {
+pub(super) fn parse_rate(text: &str) -> Result<Limit, String> {
     let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
     let seconds = match unit.trim() {
         "s" => 1.0,

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigErrors, Flag, Loaded, Sources, load};
 
+pub mod bench;
 pub mod check;
 pub mod demo;
 mod follow;
@@ -75,6 +76,14 @@ enum Command {
     Listen(listen::ListenArgs),
     /// Show the engine at work against receivers of its own
     Demo(demo::DemoArgs),
+    /// Measure a server of its own under load
+    Bench(Box<bench::BenchArgs>),
+    /// The driver process of `bench`
+    #[command(hide = true)]
+    BenchDriver(bench::DriverArgs),
+    /// The sink process of `bench`
+    #[command(hide = true)]
+    BenchSink(bench::SinkArgs),
     /// Validate the settings, and show those in force with their origins
     Check(check::CheckArgs),
 }
@@ -109,6 +118,11 @@ impl SetFlag {
 }
 
 impl SettingsArgs {
+    /// The `--set` flags as they were given, for a server that is started with them.
+    fn texts(&self) -> Vec<String> {
+        self.set.iter().map(|set| set.0.clone()).collect()
+    }
+
     /// Everything that settings come from. Flags with a name of their own win over `--set`.
     fn sources(&self, named: Vec<Flag>) -> Result<Sources, String> {
         let mut flags = Vec::new();
@@ -143,6 +157,9 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args, &settings.texts()),
+        Some(Command::BenchDriver(args)) => bench::drive(&args),
+        Some(Command::BenchSink(args)) => bench::sink(&args),
         Some(Command::Listen(args)) => listen::run(args),
     }
 }

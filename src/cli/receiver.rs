@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::model::{Moment, Timestamp};
 
 pub use behaviour::{Behaviour, Flap, Limit, LimitHeaders};
-use behaviour::{Temper, Treatment};
+pub(super) use behaviour::{Temper, Treatment};
 pub use http::Request;
 use http::{Connection, reason};
 pub use signature::Signature;

@@ -1,0 +1,335 @@
+//! The sending process of a bench: a fixed number of connections, each with one request under way,
+//! as fast as the answers come or at a rate. Reports on standard output, a line of JSON for each
+//! line on standard input.
+//!
+//! At a rate each trigger has its time. One that goes out late because every connection still
+//! waits for an answer is measured from when it should have gone, so that a stall of the server is
+//! felt by all that it held up; one that is late because our own timer is coarse is not.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use clap::Args;
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::quantiles::{self, Quantiles};
+use super::wire;
+use crate::clock::boot_nanos;
+
+/// Room for an answer.
+const BUFFER: usize = 4 << 10;
+/// A broken connection is made anew after this.
+const AGAIN: Duration = Duration::from_millis(10);
+/// Broken connections in a row that end the run: the server is gone.
+const BROKEN_MAX: u32 = 200;
+
+/// Flags of the driver's process.
+#[derive(Args, Clone, Debug)]
+pub struct DriverArgs {
+    /// What to send, as JSON
+    #[arg(long)]
+    plan: String,
+}
+
+/// What to send.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Plan {
+    /// The server.
+    pub(super) server: SocketAddr,
+    /// Requests under way at once.
+    pub(super) connections: usize,
+    /// Triggers in all…
+    pub(super) triggers: u32,
+    /// …or until this has passed.
+    pub(super) duration: Option<Duration>,
+    /// Triggers a second; `None` for as fast as answers come.
+    pub(super) rate: Option<f64>,
+    /// Numbers begin here.
+    pub(super) first: u32,
+    /// Different hosts, by turns.
+    pub(super) hosts: u32,
+    /// Port of all hosts.
+    pub(super) port: u16,
+    /// A URL to send to instead.
+    pub(super) url: Option<String>,
+    /// Every so many triggers one goes to `hang_port` instead; 0 for none.
+    pub(super) hang_every: u32,
+    /// Where nothing is ever answered.
+    pub(super) hang_port: u16,
+    /// Bytes of a body.
+    pub(super) size: usize,
+    /// Whether each trigger has two pairs of metadata.
+    pub(super) metadata: bool,
+    /// Triggers of one request: more than one go as NDJSON.
+    pub(super) batch: u32,
+}
+
+impl Plan {
+    /// Whether trigger number `number` goes to the host that never answers.
+    pub(super) fn hangs(&self, number: u32) -> bool {
+        self.hang_every > 0 && number % self.hang_every == self.hang_every - 1
+    }
+
+    fn put_trigger(&self, out: &mut Vec<u8>, number: u32, nanos: u64) {
+        let port = if self.hangs(number) { self.hang_port } else { self.port };
+        out.extend_from_slice(b"{\"webhook\":{\"url\":\"");
+        match &self.url {
+            Some(url) => out.extend_from_slice(url.as_bytes()),
+            None => {
+                let host = if self.hangs(number) { 0 } else { number % self.hosts };
+                write!(out, "http://{}/hook", wire::host(host, port)).expect("memory");
+            }
+        }
+        out.extend_from_slice(b"\",\"body\":");
+        wire::put_body(out, number, nanos, self.size);
+        out.extend_from_slice(b"}");
+        if self.metadata {
+            let (shop, order) = (number % 1000, number);
+            write!(out, ",\"metadata\":{{\"shop\":\"{shop}\",\"order\":\"{order}\"}}")
+                .expect("memory takes every write");
+        }
+        out.extend_from_slice(b"}");
+    }
+
+    fn put_request(&self, out: &mut Vec<u8>, body: &[u8]) {
+        let (path, kind) = match self.batch {
+            1 => ("", "json"),
+            _ => ("/batch", "x-ndjson"),
+        };
+        write!(
+            out,
+            "POST /v1/triggers{path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/{kind}\r\n\
+             content-length: {}\r\n\r\n",
+            self.server,
+            body.len()
+        )
+        .expect("memory takes every write");
+        out.extend_from_slice(body);
+    }
+}
+
+/// What was sent so far.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Sent {
+    /// Triggers that went out.
+    pub(super) triggers: u64,
+    /// Triggers answered 202.
+    pub(super) accepted: u64,
+    /// Those of them that go to hosts which answer.
+    pub(super) owed: u64,
+    /// Requests answered otherwise, by status; 0 for a connection that broke.
+    pub(super) refused: BTreeMap<u16, u64>,
+    /// The largest `Retry-After` of those, seconds.
+    pub(super) retry_after_max: Option<u64>,
+    /// When the first went out, nanoseconds since boot.
+    pub(super) first_nanos: u64,
+    /// When the last answer came.
+    pub(super) last_nanos: u64,
+    /// From the POST to its 202, microseconds.
+    pub(super) latency: Quantiles,
+    /// Whether all is sent.
+    pub(super) done: bool,
+}
+
+struct Book {
+    sent: Sent,
+    latency: Histogram<u64>,
+}
+
+type Shared = Arc<Mutex<Book>>;
+
+fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Book> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends, and reports until standard input ends.
+pub(super) fn run(args: &DriverArgs) -> ExitCode {
+    crate::app::raise_descriptor_limit();
+    let plan = match serde_json::from_str(&args.plan) {
+        Ok(plan) => plan,
+        Err(error) => return super::super::refuse(&format!("--plan: {error}")),
+    };
+    match drive(plan) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => super::super::refuse(&format!("the driver failed: {error}")),
+    }
+}
+
+fn drive(plan: Plan) -> io::Result<()> {
+    let book = Book { sent: Sent::default(), latency: quantiles::histogram() };
+    let shared: Shared = Arc::new(Mutex::new(book));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let sending = shared.clone();
+    std::thread::Builder::new().name("driver".into()).spawn(move || {
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, send_all(plan, sending.clone()));
+        lock(&sending).sent.done = true;
+    })?;
+    let mut out = io::stdout().lock();
+    for line in io::stdin().lock().lines() {
+        line?;
+        let book = lock(&shared);
+        let report = Sent { latency: Quantiles::of(&book.latency), ..book.sent.clone() };
+        drop(book);
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    }
+    Ok(())
+}
+
+async fn send_all(plan: Plan, shared: Shared) {
+    let began = boot_nanos();
+    lock(&shared).sent.first_nanos = began;
+    let turns = Rc::new(Turns { next: Cell::new(0), began, plan, batch: RefCell::default() });
+    let connections = (0..turns.plan.connections).map(|_| {
+        let (turns, shared) = (turns.clone(), shared.clone());
+        tokio::task::spawn_local(async move { converse(&turns, &shared).await })
+    });
+    futures::future::join_all(connections.collect::<Vec<_>>()).await;
+}
+
+/// Whose turn it is: which numbers are still to be sent, and when.
+struct Turns {
+    plan: Plan,
+    began: u64,
+    next: Cell<u32>,
+    /// Room for the body of a request.
+    batch: RefCell<Vec<u8>>,
+}
+
+impl Turns {
+    /// The next numbers, and when they go out; waits until then.
+    async fn take(&self) -> Option<(std::ops::Range<u32>, u64)> {
+        let from = self.next.get();
+        let to = from.saturating_add(self.plan.batch).min(self.plan.triggers);
+        if from >= to {
+            return None;
+        }
+        self.next.set(to);
+        let until = self.plan.duration.map(|duration| self.began + duration.as_nanos() as u64);
+        let mut at = boot_nanos();
+        if let Some(rate) = self.plan.rate {
+            let due = self.began + (f64::from(from) / rate * 1e9) as u64;
+            if due > at {
+                tokio::time::sleep(Duration::from_nanos(due - at)).await;
+                at = boot_nanos();
+            } else {
+                at = due;
+            }
+        }
+        if until.is_some_and(|until| at >= until) {
+            self.next.set(self.plan.triggers);
+            return None;
+        }
+        Some((self.plan.first + from..self.plan.first + to, at))
+    }
+
+    fn put(&self, out: &mut Vec<u8>, numbers: std::ops::Range<u32>, at: u64) {
+        let mut body = self.batch.borrow_mut();
+        body.clear();
+        for number in numbers {
+            self.plan.put_trigger(&mut body, number, at);
+            if self.plan.batch > 1 {
+                body.push(b'\n');
+            }
+        }
+        out.clear();
+        self.plan.put_request(out, &body);
+    }
+}
+
+/// One connection, made anew when it breaks. A trigger whose answer was lost is not sent again:
+/// whether it was accepted is not known.
+async fn converse(turns: &Turns, shared: &Shared) {
+    let (mut out, mut buffer) = (Vec::new(), BytesMut::with_capacity(BUFFER));
+    let mut connection: Option<TcpStream> = None;
+    let mut broken = 0;
+    while let Some((numbers, at)) = turns.take().await {
+        let mut stream = match connection.take() {
+            Some(stream) => stream,
+            None => match connect(turns.plan.server).await {
+                Some(stream) => stream,
+                None => return,
+            },
+        };
+        turns.put(&mut out, numbers.clone(), at);
+        buffer.clear();
+        let exchanged = exchange(&mut stream, &out, &mut buffer).await;
+        count(&turns.plan, shared, numbers, at, exchanged.as_ref());
+        match exchanged {
+            Some(_) => {
+                connection = Some(stream);
+                broken = 0;
+            }
+            None if broken >= BROKEN_MAX => return,
+            None => {
+                broken += 1;
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn connect(server: SocketAddr) -> Option<TcpStream> {
+    for _ in 0..BROKEN_MAX {
+        if let Ok(stream) = TcpStream::connect(server).await {
+            let _ = stream.set_nodelay(true);
+            return Some(stream);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    None
+}
+
+async fn exchange(
+    stream: &mut TcpStream,
+    out: &[u8],
+    buffer: &mut BytesMut,
+) -> Option<wire::Answered> {
+    stream.write_all(out).await.ok()?;
+    loop {
+        buffer.reserve(BUFFER);
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+        if let Some(answer) = wire::answer(buffer).ok()? {
+            return Some(answer);
+        }
+    }
+}
+
+fn count(
+    plan: &Plan,
+    shared: &Shared,
+    numbers: std::ops::Range<u32>,
+    at: u64,
+    answer: Option<&wire::Answered>,
+) {
+    let now = boot_nanos();
+    let triggers = u64::from(numbers.end - numbers.start);
+    let mut book = lock(shared);
+    book.sent.triggers += triggers;
+    book.sent.last_nanos = now;
+    match answer {
+        Some(wire::Answered { status: 202, .. }) => {
+            book.sent.accepted += triggers;
+            book.sent.owed += numbers.filter(|number| !plan.hangs(*number)).count() as u64;
+            book.latency.saturating_record((now - at) / 1000);
+        }
+        other => {
+            let status = other.map_or(0, |answer| answer.status);
+            *book.sent.refused.entry(status).or_default() += 1;
+            let retry_after = other.and_then(|answer| answer.retry_after);
+            book.sent.retry_after_max = book.sent.retry_after_max.max(retry_after);
+        }
+    }
+}
