@@ -33,6 +33,8 @@ use crate::report::tally::{HostTally, Kind};
 mod messages;
 mod upkeep;
 
+use upkeep::PUBLISH_EVERY;
+
 use messages::{AttemptFinished, Fetched, Paged, Remembered};
 pub use messages::{Committed, Enqueue, HostCommand, LookAgain, Stop};
 
@@ -433,13 +435,18 @@ impl Handler<Committed> for HostActor {
                 let _left = waiter.send(());
             }
         }
+        let news = committed.look_again || !committed.released.is_empty();
         for entry in committed.released {
             self.offer(entry);
         }
         if committed.look_again {
             self.look_again(context);
         }
-        self.pump(context);
+        // A commit alone lets nothing go: what else there is to do can wait for the next alarm,
+        // where one is near.
+        if news || !self.rings_within(PUBLISH_EVERY) {
+            self.pump(context);
+        }
     }
 }
 

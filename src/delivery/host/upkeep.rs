@@ -14,7 +14,7 @@ use crate::policy::host_state::Standing;
 use crate::store::{ConditionChange, HostUpdate};
 
 /// How often the snapshot in the registry is renewed while something happens.
-const PUBLISH_EVERY: Duration = Duration::from_millis(200);
+pub(super) const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 /// How often the saved state is renewed while something happens and the condition stays.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// A condition that lasts shorter than this is not kept as an interval.
@@ -123,6 +123,11 @@ impl HostActor {
         // A full router is asked again at the next alarm.
         let _full = self.shard.router.try_send(idle);
         Some(now.moment + timeout)
+    }
+
+    /// Whether the alarm rings within `time`.
+    pub(super) fn rings_within(&self, time: Duration) -> bool {
+        self.alarm.as_ref().is_some_and(|(set, _)| *set <= self.now().moment + time)
     }
 
     /// At most one alarm is set; it is left alone when it rings early enough.

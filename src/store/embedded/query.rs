@@ -84,9 +84,9 @@ const BY_TAG: &str = "SELECT t.seq, d.id, d.state, d.accepted FROM tag t JOIN de
 const BY_HOST: &str = "SELECT seq, id, state, accepted FROM delivery WHERE host = ?1 AND id < ?2 \
      ORDER BY id DESC";
 const BY_HOST_DEAD: &str = "SELECT seq, id, state, accepted FROM delivery INDEXED BY \
-     delivery_dead_of WHERE host = ?1 AND state IN (3, 4, 5) AND id < ?2 ORDER BY id DESC";
+     delivery_dead_of WHERE host = ?1 AND state > 2 AND state < 6 AND id < ?2 ORDER BY id DESC";
 const DEAD: &str = "SELECT seq, id, state, accepted FROM delivery INDEXED BY delivery_dead WHERE \
-     state IN (3, 4, 5) AND seq < ?1 ORDER BY seq DESC";
+     state > 2 AND state < 6 AND seq < ?1 ORDER BY seq DESC";
 const ALL: &str = "SELECT seq, id, state, accepted FROM delivery WHERE seq < ?1 ORDER BY seq DESC";
 
 fn drive(connection: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Drive> {
