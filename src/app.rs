@@ -14,7 +14,7 @@ use crate::config::{Settings, StoreKind};
 use crate::delivery::feeder::Feeder;
 use crate::delivery::live::LiveEngine;
 use crate::delivery::router::Router;
-use crate::delivery::sender::{HttpSender, Sender, SenderShared};
+use crate::delivery::sender::{HttpSender, Sender, SenderShared, sockets_max};
 use crate::delivery::shard::{ArbiterCounters, SenderFactory, Surroundings};
 use crate::model::HostName;
 use crate::store::embedded::EmbeddedStore;
@@ -155,6 +155,8 @@ impl Running {
 /// Runs the server until a signal ends it.
 pub fn serve(settings: Settings) -> Result<(), StartError> {
     raise_descriptor_limit();
+    let mut settings = settings;
+    fit_to_descriptors(&mut settings);
     let clock = Clock::system();
     let store = open_store(&settings, &clock)?;
     let senders = http_senders(&settings, &clock)?;
@@ -250,14 +252,33 @@ impl Signals {
 
 /// Asks for as many descriptors as the system allows: each host in flight takes a socket.
 pub fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.map_or(DESCRIPTORS, |maximum| maximum.min(DESCRIPTORS));
-    if limit.current.is_none_or(|current| current >= wanted) {
+    if limit.current.is_none_or(|current| current >= DESCRIPTORS) {
         return;
     }
-    limit.current = Some(wanted);
+    // Only a privileged process may raise the maximum; any other raises its limit up to that.
+    let all = Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) };
+    if limit.maximum.is_some_and(|maximum| maximum < DESCRIPTORS)
+        && setrlimit(Resource::Nofile, all).is_ok()
+    {
+        return;
+    }
+    limit.current = Some(limit.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS)));
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         log::warn!(error:% = error; "the limit of open files could not be raised");
+    }
+}
+
+/// No more host actors live than there are descriptors for: a second socket for each is room for
+/// those that have several.
+fn fit_to_descriptors(settings: &mut Settings) {
+    let most = (sockets_max() / 2).max(1);
+    if settings.actors.max_live > most {
+        log::info!(
+            "actors.max_live is {most} instead of {}: the limit of open files allows no more",
+            settings.actors.max_live
+        );
+        settings.actors.max_live = most;
     }
 }

@@ -5,6 +5,7 @@
 //! the trigger's own words, its idempotency key, its hosts; the store has the last word.
 
 mod body;
+mod door;
 mod draft;
 mod headers;
 mod idempotency;
@@ -32,6 +33,7 @@ use crate::config::Settings;
 use crate::delivery::Engine;
 use crate::model::{Delivery, DeliveryId, HostName, HostNumber, Timestamp, TriggerId, Webhook};
 use crate::store::{Acceptance, Accepted, Idempotency, Store, StoreError};
+use door::Door;
 use draft::Draft;
 use idempotency::UnderWay;
 
@@ -49,6 +51,7 @@ pub struct Admission {
     settings: Arc<Settings>,
     clock: Clock,
     keys: UnderWay,
+    door: Door,
     meter: Meter,
     /// Makes ids unlike: counted up from a random start, so that no two of this process meet.
     serial: AtomicU64,
@@ -91,7 +94,8 @@ impl Admission {
     ) -> Self {
         let serial = AtomicU64::new(fastrand::u64(..));
         let (keys, meter) = (UnderWay::default(), Meter::default());
-        Self { store, engine, settings, clock, keys, meter, serial }
+        let door = Door::new(settings.server.max_waiting);
+        Self { store, engine, settings, clock, keys, door, meter, serial }
     }
 
     /// How many deliveries come in a second.
@@ -109,6 +113,11 @@ impl Admission {
         if self.engine.is_stopping() {
             return Err(Refusal::Stopping);
         }
+        // The items of a batch wait for each other already.
+        let _place = match origin.alone {
+            true => Some(self.door.enter().ok_or(Refusal::Busy)?),
+            false => None,
+        };
         let now = self.clock.wall();
         let draft = draft::read(request, &origin, &self.settings, now)?;
         let _claim = match &draft.idempotency_key {

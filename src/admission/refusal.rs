@@ -54,6 +54,8 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
+    /// As many triggers wait for the store as may; it has taken them within a second.
+    Busy,
     /// The process is stopping.
     Stopping,
     /// The store cannot write now. The cause is for the log, not for the caller.
@@ -89,6 +91,7 @@ impl fmt::Display for Refusal {
             Refusal::Draining(host) => write!(formatter, "{host} is being drained"),
             Refusal::HostFull { host, limit } => write!(formatter, "{host} has {limit} waiting"),
             Refusal::StoreFull { limit } => write!(formatter, "{limit} deliveries wait"),
+            Refusal::Busy => formatter.write_str("too many triggers at once"),
             Refusal::Stopping => formatter.write_str("stopping"),
             Refusal::Unavailable => formatter.write_str("store unavailable"),
         }

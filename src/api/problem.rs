@@ -247,6 +247,12 @@ impl From<Refusal> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-full", title, detail)
                     .retry_after(RETRY_FULL_S)
             }
+            Refusal::Busy => {
+                let detail = "more triggers come in than can be written; send this one again";
+                let title = "Too many triggers at once";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, detail.into())
+                    .retry_after(1)
+            }
             Refusal::Stopping => Self::stopping(),
             Refusal::Unavailable => Self::unavailable(),
         }

@@ -46,6 +46,9 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("server.max_batch", "items of one batch", |all| {
         Slot::Whole(&mut all.server.max_batch, 1, 10_000_000)
     }),
+    key("server.max_waiting", "triggers that wait for the store at once", |all| {
+        Slot::Whole(&mut all.server.max_waiting, 1, 100_000)
+    }),
     key("server.client_timeout", "time for the head of a request to arrive", |all| {
         Slot::Duration(&mut all.server.client_timeout, 100 * MS, 10 * MINUTE)
     }),

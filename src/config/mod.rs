@@ -62,6 +62,8 @@ pub struct Server {
     pub max_line: usize,
     /// Items of one batch.
     pub max_batch: usize,
+    /// Triggers that wait for the store at once.
+    pub max_waiting: usize,
     /// Time for a client to send the head of its request.
     pub client_timeout: Duration,
     /// How long a stop waits for what is in flight.
@@ -240,6 +242,7 @@ impl Default for Settings {
                 max_request: 32 << 20,
                 max_line: 2 << 20,
                 max_batch: 100_000,
+                max_waiting: 1000,
                 client_timeout: Duration::from_secs(10),
                 shutdown_timeout: Duration::from_secs(30),
             },

@@ -22,6 +22,7 @@ use futures::stream::FuturesUnordered;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -44,6 +45,7 @@ struct Parts {
     guard: Arc<AddressGuard>,
     resolver: Resolver,
     security: Security,
+    sockets: Arc<Semaphore>,
 }
 
 /// Whether connections are encrypted.
@@ -56,9 +58,14 @@ pub enum Security {
 }
 
 impl Connect {
-    /// A connector that obeys `guard`.
-    pub fn new(guard: Arc<AddressGuard>, resolver: Resolver, security: Security) -> Self {
-        Self(Rc::new(Parts { guard, resolver, security }))
+    /// A connector that obeys `guard`, and has a permit of `sockets` for each connection.
+    pub fn new(
+        guard: Arc<AddressGuard>,
+        resolver: Resolver,
+        security: Security,
+        sockets: Arc<Semaphore>,
+    ) -> Self {
+        Self(Rc::new(Parts { guard, resolver, security, sockets }))
     }
 }
 
@@ -76,8 +83,8 @@ impl Service<ConnectInfo<Uri>> for Connect {
         Box::pin(async move {
             let trace = Trace::current().expect("awc connects inside the request's own future");
             match parts.open(info.hostname(), info.port(), &trace).await {
-                Ok(transport) => {
-                    let stream = WatchedStream::new(transport, trace);
+                Ok((transport, socket)) => {
+                    let stream = WatchedStream::new(transport, trace, socket);
                     Ok(Connection::new(info.request().clone(), stream))
                 }
                 Err(fault) => {
@@ -97,14 +104,22 @@ impl fmt::Debug for Connect {
 }
 
 impl Parts {
-    async fn open(&self, host: &str, port: u16, trace: &Trace) -> Result<Transport, Fault> {
+    async fn open(
+        &self,
+        host: &str,
+        port: u16,
+        trace: &Trace,
+    ) -> Result<(Transport, OwnedSemaphorePermit), Fault> {
         trace.stage.set(Stage::Resolve);
         let since = trace.now();
         let found = self.resolver.addresses(host).await.map_err(Fault::Unreachable)?;
         trace.resolved(since);
         let vetted = self.vet(host, port, found)?;
 
+        // Waits for one that is given back where there are too many; the attempt's timeout bounds it.
         trace.stage.set(Stage::Connect);
+        let socket = Arc::clone(&self.sockets).acquire_owned().await;
+        let socket = socket.expect("the semaphore is never closed");
         let since = trace.now();
         let tcp = dial(&vetted).await.map_err(|error| Fault::Unreachable(dial_words(&error)))?;
         // A request is written in one go; waiting for more would only delay it.
@@ -112,7 +127,7 @@ impl Parts {
         trace.connected(since);
 
         let tls = match &self.security {
-            Security::Plain => return Ok(Transport::Plain(tcp)),
+            Security::Plain => return Ok((Transport::Plain(tcp), socket)),
             Security::Tls(Ok(config)) => Arc::clone(config),
             Security::Tls(Err(why)) => return Err(Fault::Unreachable(why.to_string())),
         };
@@ -120,7 +135,7 @@ impl Parts {
         let since = trace.now();
         let secured = handshake(tls, host, tcp).await?;
         trace.secured(since);
-        Ok(Transport::Tls(Box::new(secured)))
+        Ok((Transport::Tls(Box::new(secured)), socket))
     }
 
     /// The addresses that may be connected to, IPv6 and IPv4 by turns; at least one.

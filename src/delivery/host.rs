@@ -165,7 +165,8 @@ impl HostActor {
         let standing = self.state.standing(now);
         let chores = self.chores(&standing, now);
         let idle_at = self.idle_at(&standing, now);
-        let wake = [wake, chores, idle_at].into_iter().flatten().min();
+        let close_at = self.close_idle(now);
+        let wake = [wake, chores, idle_at, close_at].into_iter().flatten().min();
         self.set_alarm(wake, now.moment, context);
     }
 
@@ -243,10 +244,18 @@ impl HostActor {
         self.shard.recorder.settle(settlement, context.address());
     }
 
-    fn fetch(&mut self, ids: Vec<DeliveryId>, context: &mut Context<Self>) {
+    fn fetch(&mut self, mut ids: Vec<DeliveryId>, context: &mut Context<Self>) {
         if std::mem::replace(&mut self.fetching, true) {
             return;
         }
+        // Each host is sure of one.
+        let mut size = 0;
+        let fits = ids.iter().take_while(|id| {
+            size += self.state.queue().get(**id).map_or(0, |entry| entry.size as usize);
+            self.has_room(size)
+        });
+        let fits = fits.count().max(1);
+        ids.truncate(fits);
         let store = self.shard.around.store.clone();
         let address = context.address();
         actix_rt::spawn(async move {
@@ -283,13 +292,18 @@ impl HostActor {
             return Offer::Known;
         }
         let size = entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
-        let (share, held) = (self.shard.memory(), self.shard.bytes.get() + size);
-        let own = self.state.queue().bytes() + size;
-        let roomy = held <= share / 2 || (held <= share && own <= share / 8);
-        if !roomy && !self.state.queue().is_empty() {
+        if !self.has_room(size) && !self.state.queue().is_empty() {
             entry.webhook = None;
         }
         self.state.queue_mut().offer(entry)
+    }
+
+    /// Whether `size` more bytes of webhooks may be held: freely up to half of the arbiter's share,
+    /// and up to all of it by hosts that have little.
+    fn has_room(&self, size: usize) -> bool {
+        let (share, held) = (self.shard.memory(), self.shard.bytes.get() + size);
+        let own = self.state.bytes() + size;
+        held <= share / 2 || (held <= share && own <= share / 8)
     }
 }
 

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 
 use super::connect::{Connect, Security};
 use super::guard::AddressGuard;
@@ -36,6 +37,14 @@ const EXCERPT: usize = 4 << 10;
 /// A connection is given up after this even when it is in use all the time, so that a host that
 /// moves to other addresses is followed.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(300);
+
+/// Sockets to receivers that the process may have at once: three quarters of the descriptors that it
+/// may open. The rest is for its clients and its store.
+pub fn sockets_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or(Semaphore::MAX_PERMITS, |limit| limit as usize);
+    (limit / 4 * 3).clamp(1, Semaphore::MAX_PERMITS)
+}
 
 /// One attempt to make.
 #[derive(Clone, Debug)]
@@ -73,6 +82,8 @@ struct Shared {
     guard: Arc<AddressGuard>,
     tls: Result<Arc<ClientConfig>, Arc<str>>,
     resolvers: Resolvers,
+    /// A permit for each socket.
+    sockets: Arc<Semaphore>,
 }
 
 impl SenderShared {
@@ -97,6 +108,7 @@ impl SenderShared {
             guard: Arc::new(guard),
             tls,
             resolvers: Resolvers::from_system(),
+            sockets: Arc::new(Semaphore::new(sockets_max())),
         })))
     }
 }
@@ -262,7 +274,12 @@ impl Parts {
         };
         let resolver = shared.resolvers.of_this_thread();
         let connector = Connector::new()
-            .connector(Connect::new(Arc::clone(&shared.guard), resolver, security))
+            .connector(Connect::new(
+                Arc::clone(&shared.guard),
+                resolver,
+                security,
+                Arc::clone(&shared.sockets),
+            ))
             // The attempt's timeout covers connecting, and the host actor limits what is in flight.
             .timeout(Duration::MAX)
             .limit(0)

@@ -15,6 +15,7 @@ use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
 use super::head::{self, Framing, HEAD_BYTES_MAX, MINOR_VERSION_AT, Scan};
@@ -46,6 +47,8 @@ pub struct WatchedStream {
     /// Writing failed. What the receiver said before it closed is still read: often it is the
     /// answer, a 413 above all.
     write_failed: bool,
+    /// Given back when the connection closes.
+    _socket: OwnedSemaphorePermit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +66,7 @@ enum Next {
 
 impl WatchedStream {
     /// Wraps a fresh connection, made for the request that `trace` records.
-    pub fn new(transport: Transport, trace: Rc<Trace>) -> Self {
+    pub fn new(transport: Transport, trace: Rc<Trace>, socket: OwnedSemaphorePermit) -> Self {
         Self {
             transport,
             trace,
@@ -73,6 +76,7 @@ impl WatchedStream {
             interims: 0,
             tainted: false,
             write_failed: false,
+            _socket: socket,
         }
     }
 

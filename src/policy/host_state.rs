@@ -100,6 +100,8 @@ pub struct HostState {
     health: HealthWindow,
     pub(super) gate: Gate,
     flights: HashMap<DeliveryId, Flight>,
+    /// Bytes of webhooks in flight.
+    flight_bytes: usize,
     /// Answers to requests sent before this say nothing of the host as it is now.
     healthy_since: Moment,
     /// Requests sent before this were out when the in-flight limit was last halved.
@@ -120,6 +122,7 @@ impl HostState {
             health: HealthWindow::new(rules.health.clone()),
             gate: Gate::Open,
             flights: HashMap::new(),
+            flight_bytes: 0,
             healthy_since: now,
             halved: now,
             limited_until: Moment::ORIGIN,
@@ -161,6 +164,11 @@ impl HostState {
         });
         self.concurrency.set_ceiling(set.in_flight.unwrap_or(self.rules.limits.in_flight));
         self.controls = controls;
+    }
+
+    /// Bytes of webhooks held: those of the window and those in flight.
+    pub fn bytes(&self) -> usize {
+        self.queue.bytes() + self.flight_bytes
     }
 
     /// Requests in flight.
@@ -296,6 +304,7 @@ impl HostState {
         self.budget.sent(now);
         self.learned.sent(now);
         let probe = self.gate.passed();
+        self.flight_bytes += entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
         self.flights.insert(entry.id, Flight { entry: entry.clone(), sent: now, probe });
     }
 
@@ -309,6 +318,8 @@ impl HostState {
         roll: f64,
     ) -> Option<Ruling> {
         let flight = self.flights.remove(&id)?;
+        let size = flight.entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
+        self.flight_bytes -= size;
         let signals = match outcome {
             Outcome::Answered(answer) => headers::read(&answer.headers, now.wall),
             _ => Signals::default(),

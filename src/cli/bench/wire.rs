@@ -9,11 +9,11 @@ use httparse::{Request, Response, Status};
 const FIELDS_MAX: usize = 32;
 /// Hosts of one last byte but one: 127.1.0.1 to 127.1.0.250, then 127.1.1.1 and so on.
 const HOSTS_A_BLOCK: u32 = 250;
-/// What stands before the number in a body.
+/// Where a body's number stands.
 const NUMBER_AT: usize = r#"{"n":""#.len();
 /// Digits of a number.
 const NUMBER_DIGITS: usize = 10;
-/// What stands before the time in a body.
+/// Where its time stands.
 const TIME_AT: usize = NUMBER_AT + NUMBER_DIGITS + r#"","t":""#.len();
 /// Digits of a time: nanoseconds since boot, for 31 years.
 const TIME_DIGITS: usize = 18;
@@ -33,7 +33,7 @@ pub(super) fn put_body(out: &mut Vec<u8>, number: u32, nanos: u64, size: usize) 
     let start = out.len();
     write!(out, "{{\"n\":\"{number:0NUMBER_DIGITS$}\",\"t\":\"{nanos:0TIME_DIGITS$}\",\"p\":\"")
         .expect("memory takes every write");
-    out.resize((start + size).max(out.len() + 2) - 2, b'x');
+    out.resize(start + size.max(BODY_MIN) - 2, b'x');
     out.extend_from_slice(b"\"}");
 }
 
@@ -67,8 +67,6 @@ pub(super) struct Answered {
     pub(super) status: u16,
     /// `Retry-After` in seconds.
     pub(super) retry_after: Option<u64>,
-    /// Where it ends.
-    pub(super) end: usize,
 }
 
 /// The first answer of a buffer; `None` while it is not whole.
@@ -79,7 +77,7 @@ pub(super) fn answer(bytes: &[u8]) -> Result<Option<Answered>, httparse::Error> 
     let end = body + length(head.headers);
     let status = head.code.unwrap_or_default();
     let retry_after = field(head.headers, "retry-after");
-    Ok((bytes.len() >= end).then_some(Answered { status, retry_after, end }))
+    Ok((bytes.len() >= end).then_some(Answered { status, retry_after }))
 }
 
 fn length(fields: &[httparse::Header<'_>]) -> usize {
@@ -124,6 +122,6 @@ mod tests {
         assert_eq!(&text[whole.body..whole.end], b"abc");
         let text = b"HTTP/1.1 503 X\r\nretry-after: 2\r\ncontent-length: 1\r\n\r\nx";
         let whole = answer(text).expect("well formed").expect("whole");
-        assert_eq!((whole.status, whole.retry_after, whole.end), (503, Some(2), text.len()));
+        assert_eq!((whole.status, whole.retry_after), (503, Some(2)));
     }
 }

@@ -25,7 +25,7 @@ const ALARM_MAX: Duration = Duration::from_secs(30);
 impl HostActor {
     /// Keeps the arbiter's count of bytes in step with the window.
     pub(super) fn account(&mut self) {
-        let bytes = self.state.queue().bytes();
+        let bytes = self.state.bytes();
         let total = self.shard.bytes.get() + bytes;
         self.shard.bytes.set(total.saturating_sub(self.bytes));
         self.bytes = bytes;
@@ -86,6 +86,20 @@ impl HostActor {
         self.unsaved = false;
         let saved = self.state.save(now).to_json();
         self.shard.recorder.update(HostUpdate { host: self.number, saved, changes });
+    }
+
+    /// Closes the connections of a host that has had nothing to send for as long as they are kept:
+    /// the client behind them never looks at idle ones by itself. Answers when that is.
+    pub(super) fn close_idle(&mut self, now: Now) -> Option<Moment> {
+        if self.sender.is_none() || self.state.in_flight() > 0 {
+            return None;
+        }
+        let close_at = self.active + self.shard.around.settings.sender.keep_alive;
+        if close_at > now.moment {
+            return Some(close_at);
+        }
+        self.sender = None;
+        None
     }
 
     /// When the actor may stop for want of work; asks the router for it once that is past.
