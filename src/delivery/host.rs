@@ -264,6 +264,16 @@ impl HostActor {
         });
     }
 
+    /// Reads what was saved of the host. Nothing is sent before it is known: a host in a cooldown
+    /// must not be called because its state could not be read.
+    fn ask_for_state(&self, context: &mut Context<Self>) {
+        let record = self.shard.around.store.host(self.name.clone());
+        let address = context.address();
+        actix_rt::spawn(async move {
+            let _gone = address.send(Remembered(record.await)).await;
+        });
+    }
+
     fn ask_for_page(&mut self, context: &mut Context<Self>) {
         if std::mem::replace(&mut self.paging, true) {
             return;
@@ -319,19 +329,7 @@ impl Actor for HostActor {
     fn started(&mut self, context: &mut Context<Self>) {
         context.set_mailbox_capacity(MAILBOX);
         self.shard.counters.alive.fetch_add(1, Ordering::Relaxed);
-        let record = self.shard.around.store.host(self.name.clone());
-        let address = context.address();
-        let host = self.name.clone();
-        actix_rt::spawn(async move {
-            let saved = match record.await {
-                Ok(record) => record.and_then(|record| record.saved),
-                Err(error) => {
-                    log::warn!(host:% = host, error:% = error; "state of a host could not be read");
-                    None
-                }
-            };
-            let _gone = address.send(Remembered(saved)).await;
-        });
+        self.ask_for_state(context);
         self.ask_for_page(context);
     }
 }
@@ -352,7 +350,16 @@ impl Drop for HostActor {
 impl Handler<Remembered> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, Remembered(saved): Remembered, context: &mut Context<Self>) {
+    fn handle(&mut self, Remembered(record): Remembered, context: &mut Context<Self>) {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                log::warn!(host:% = self.name, error:% = error; "state of a host could not be read");
+                context.run_later(BREATHER * 10, |actor, context| actor.ask_for_state(context));
+                return;
+            }
+        };
+        let saved = record.and_then(|record| record.saved);
         if let Some(saved) = saved.as_deref().and_then(Saved::parse) {
             let now = self.now();
             self.state.restore(&saved, now);
@@ -567,7 +574,9 @@ impl HostActor {
         let mut outcomes = Vec::with_capacity(ids.len());
         let mut commits = Vec::new();
         for id in ids {
-            if self.state.is_in_flight(id) {
+            // What was answered and is not written down yet is past cancelling too.
+            let is_over = self.settling.contains_key(&id) && !self.state.queue().holds(id);
+            if self.state.is_in_flight(id) || is_over {
                 outcomes.push(Cancelled::InFlight);
                 continue;
             }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use actix::dev::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
 
 use crate::delivery::host::{Enqueue, HostActor, HostCommand, Life, LookAgain, Stop};
@@ -98,6 +99,25 @@ struct Live {
     started: Moment,
 }
 
+impl Live {
+    /// Passes a command on. Where the mailbox is full, what an operator or a stop asked for waits
+    /// for room; a question is dropped with its reply channel, which the asker sees.
+    fn tell(&self, command: HostCommand) {
+        match self.address.try_send(command) {
+            Ok(()) => self.sent.update(|sent| sent + 1),
+            Err(SendError::Full(command @ (HostCommand::Control(_) | HostCommand::Quiesce))) => {
+                self.sent.update(|sent| sent + 1);
+                let address = self.address.clone();
+                actix_rt::spawn(async move {
+                    // Gone: its next life reads what operators asked.
+                    let _gone = address.send(command).await;
+                });
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Deaths {
     in_a_row: u32,
@@ -182,9 +202,7 @@ impl Router {
 
     fn tell_all(&self, command: fn() -> HostCommand) {
         for live in self.live.values() {
-            if live.address.try_send(command()).is_ok() {
-                live.sent.update(|sent| sent + 1);
-            }
+            live.tell(command());
         }
     }
 
@@ -337,10 +355,7 @@ impl Handler<Command> for Router {
         let Some(live) = self.host(&host, number) else {
             return self.set_alarm(context);
         };
-        // A full mailbox drops the command and with it its reply channel: the asker sees that.
-        if live.address.try_send(command).is_ok() {
-            live.sent.update(|sent| sent + 1);
-        }
+        live.tell(command);
     }
 }
 

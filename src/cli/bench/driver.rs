@@ -54,6 +54,8 @@ pub(super) struct Plan {
     pub(super) duration: Option<Duration>,
     /// Triggers a second; `None` for as fast as answers come.
     pub(super) rate: Option<f64>,
+    /// What cannot go out at its time is left out: all connections still wait for answers.
+    pub(super) lossy: bool,
     /// Numbers begin here.
     pub(super) first: u32,
     /// Different hosts, by turns.
@@ -209,7 +211,7 @@ struct Turns {
 impl Turns {
     /// The next numbers, and when they go out; waits until then.
     async fn take(&self) -> Option<(std::ops::Range<u32>, u64)> {
-        let from = self.next.get();
+        let from = self.next_due();
         let to = from.saturating_add(self.plan.batch).min(self.plan.triggers);
         if from >= to {
             return None;
@@ -231,6 +233,17 @@ impl Turns {
             return None;
         }
         Some((self.plan.first + from..self.plan.first + to, at))
+    }
+
+    /// The next number, past those whose time is over where they are left out.
+    fn next_due(&self) -> u32 {
+        match self.plan.rate {
+            Some(rate) if self.plan.lossy => {
+                let seconds = boot_nanos().saturating_sub(self.began) as f64 / 1e9;
+                self.next.get().max((seconds * rate) as u32)
+            }
+            _ => self.next.get(),
+        }
     }
 
     fn put(&self, out: &mut Vec<u8>, numbers: std::ops::Range<u32>, at: u64) {

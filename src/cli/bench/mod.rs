@@ -171,6 +171,7 @@ impl BenchArgs {
             connections: self.connections as usize,
             size: self.size as usize,
             rate: self.rate,
+            lossy: false,
             batch: self.batch,
             metadata: self.metadata,
             hang_every: self.hang.map_or(0, |share| (1.0 / share).round() as u32),
@@ -276,6 +277,7 @@ fn overload(load: &Load) -> std::io::Result<Vec<Outcome>> {
         duration: Some(duration),
         rate: Some(capacity.accepted_per_s * 3.0),
         connections: OVERLOAD_CONNECTIONS,
+        lossy: true,
         triggers: u32::MAX / 2,
         ..load.clone()
     })?;

@@ -38,6 +38,8 @@ pub(super) struct Load {
     pub(super) connections: usize,
     pub(super) size: usize,
     pub(super) rate: Option<f64>,
+    /// Leave out what cannot go out at its time.
+    pub(super) lossy: bool,
     pub(super) batch: u32,
     pub(super) metadata: bool,
     /// Every so many triggers one goes to a host that never answers; 0 for none.
@@ -199,6 +201,7 @@ impl<'a> Scene<'a> {
             triggers: load.triggers,
             duration: load.duration,
             rate: load.rate,
+            lossy: load.lossy,
             first: 0,
             hosts: load.hosts,
             port: self.ports.open,

@@ -9,7 +9,7 @@ use crate::delivery::engine::{Cancelled, Explanation};
 use crate::delivery::sender::Report;
 use crate::delivery::snapshot::HostSnapshot;
 use crate::model::{DeliveryId, HostControls, Pending, Timestamp, Webhook};
-use crate::store::{DeliveryRecord, StoreError};
+use crate::store::{DeliveryRecord, HostRecord, StoreError};
 
 /// New pending deliveries of the host.
 #[derive(Message)]
@@ -70,7 +70,7 @@ pub(super) struct AttemptFinished {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Remembered(pub(super) Option<String>);
+pub(super) struct Remembered(pub(super) Result<Option<HostRecord>, StoreError>);
 
 #[derive(Message)]
 #[rtype(result = "()")]

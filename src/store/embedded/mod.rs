@@ -209,8 +209,9 @@ impl HostStore for EmbeddedStore {
     }
 
     fn host(&self, name: HostName) -> StoreFuture<Option<HostRecord>> {
+        // One row by its key: it goes with the reading for sending, which an actor waits for.
         let shared = self.shared.clone();
-        self.queries
+        self.data
             .ask(move |connection| reader::host(connection, &name))
             .map_ok(move |host| host.map(|host| with_pending(host, &shared)))
             .boxed()
