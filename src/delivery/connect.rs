@@ -28,9 +28,10 @@ use tokio_rustls::client::TlsStream;
 
 use super::guard::AddressGuard;
 use super::resolve::Resolver;
-use super::stream::{Transport, WatchedStream};
+use super::stream::WatchedStream;
 use super::tls;
 use super::trace::{Fault, Stage, Trace};
+use super::transport::Transport;
 
 /// How long an address may keep the next one waiting: the connection attempt delay of RFC 8305.
 const STAGGER: Duration = Duration::from_millis(250);

@@ -3,13 +3,15 @@
 //!
 //! awc parses answers too, but returns a `103 Early Hints` as the answer, takes a body that ends
 //! with the connection for an empty one, and takes a cut body for a whole one. So the stream under
-//! it (see `stream`) has to know these three things by itself. What is malformed beyond them is left
-//! to awc to refuse.
+//! it (see `stream`) has to know these three things by itself, and refuses here what would hide
+//! them. What is malformed beyond that is left to awc to refuse.
 
 use crate::model::Header;
 
 /// Bytes of an answer's head, past which it is refused. Twice what common servers may send.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Header lines of an answer, past which it is refused: awc reads no more.
+const LINES_MAX: usize = 96;
 /// Header fields of an answer that are kept.
 const HEADERS_MAX: usize = 64;
 /// Bytes of names and values that are kept: a generous answer is recorded whole, and a hostile one
@@ -32,8 +34,8 @@ pub enum Framing {
 pub enum Scan {
     /// The head goes on.
     Partial,
-    /// These are not the first bytes of an HTTP/1 answer.
-    Malformed,
+    /// These are not the first bytes of an answer that is understood; why, in words.
+    Malformed(&'static str),
     /// An interim answer (1xx), this many bytes long.
     Interim(usize),
     /// The head of the answer, and how its body is delimited.
@@ -44,6 +46,8 @@ pub enum Scan {
         end: usize,
         /// HTTP/1.1, and so not closed after the answer unless it says so.
         persistent: bool,
+        /// There is an `Upgrade` (see `hide_upgrades`).
+        upgrades: bool,
         /// How the body is delimited.
         framing: Framing,
     },
@@ -51,10 +55,12 @@ pub enum Scan {
 
 /// The version up to its minor digit.
 const PREFIX: &[u8] = b"HTTP/1.";
-/// Where the status ends in `HTTP/1.1 200`; fewer bytes say nothing.
+/// Where the status ends in `HTTP/1.1 200`; without the byte behind it nothing is said.
 pub const STATUS_END: usize = PREFIX.len() + 5;
 /// Where the minor version's digit is.
 pub const MINOR_VERSION_AT: usize = PREFIX.len();
+
+const NO_STATUS_LINE: &str = "it does not begin with an HTTP/1 status line";
 
 /// Bytes that end a head at most: the line feed of its last line, and an empty line.
 pub const END_BYTES_MAX: usize = 3;
@@ -71,10 +77,15 @@ pub fn scan(bytes: &[u8]) -> Scan {
     let head = &bytes[start..];
     let known = head.len().min(PREFIX.len());
     if head[..known] != PREFIX[..known] {
-        return Scan::Malformed;
+        return Scan::Malformed(NO_STATUS_LINE);
     }
-    let Some(status_line) = head.get(..STATUS_END) else { return Scan::Partial };
-    let Some(status) = status_of(status_line) else { return Scan::Malformed };
+    let Some(status_line) = head.get(..=STATUS_END) else { return Scan::Partial };
+    let status = match status_of(status_line) {
+        None => return Scan::Malformed(NO_STATUS_LINE),
+        Some(101) => return Scan::Malformed("it switches protocols, which was not asked for"),
+        Some(status @ 100..600) => status,
+        Some(_) => return Scan::Malformed("its status is out of range"),
+    };
 
     let mut fields = Fields::default();
     let mut at = 0;
@@ -93,46 +104,86 @@ pub fn scan(bytes: &[u8]) -> Scan {
 }
 
 fn status_of(line: &[u8]) -> Option<u16> {
-    let digits = &line[PREFIX.len() + 2..];
-    let well_formed = line[MINOR_VERSION_AT].is_ascii_digit()
+    let digits = &line[PREFIX.len() + 2..STATUS_END];
+    // awc knows these two minor versions, and no other was ever made.
+    let well_formed = matches!(line[MINOR_VERSION_AT], b'0' | b'1')
         && line[MINOR_VERSION_AT + 1] == b' '
-        && digits.iter().all(u8::is_ascii_digit);
+        && digits.iter().all(u8::is_ascii_digit)
+        && matches!(line[STATUS_END], b' ' | b'\r' | b'\n');
     well_formed
         .then(|| digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0')))
 }
 
 #[derive(Default)]
 struct Fields {
+    lines: usize,
     length: Option<u64>,
-    chunked: bool,
+    coding: Coding,
+    upgrades: bool,
+}
+
+/// What `Transfer-Encoding` says.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Coding {
+    #[default]
+    None,
+    Chunked,
+    /// We ask for no other, so that none may be used.
+    Unknown,
 }
 
 impl Fields {
     fn note(&mut self, line: &[u8]) {
-        // Two names matter; their first letters spare splitting the other lines.
-        if !matches!(line[0] | 0x20, b'c' | b't') {
+        self.lines += 1;
+        // Three names matter; their first letters spare splitting the other lines.
+        if !matches!(line[0] | 0x20, b'c' | b't' | b'u') {
             return;
         }
         let Some((name, value)) = split(line) else { return };
         if name.eq_ignore_ascii_case(b"content-length") {
             self.length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.chunked = value.eq_ignore_ascii_case(b"chunked");
+            self.coding = match self.coding {
+                Coding::None if value.eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
+                Coding::None if value.eq_ignore_ascii_case(b"identity") => Coding::None,
+                _ => Coding::Unknown,
+            };
+        } else if name.eq_ignore_ascii_case(UPGRADE) {
+            self.upgrades = true;
         }
     }
 
     fn conclude(&self, status: u16, start: usize, end: usize, minor: u8) -> Scan {
-        if (100..200).contains(&status) {
+        if status < 200 {
             return Scan::Interim(end);
         }
+        if self.lines > LINES_MAX {
+            return Scan::Malformed("it has more than 96 header lines");
+        }
         let persistent = minor != b'0';
-        let framing = match self {
+        // HTTP/1.0 has no codings.
+        let coding = if persistent { self.coding } else { Coding::None };
+        let framing = match (coding, self.length) {
             _ if matches!(status, 204 | 304) => Framing::Length(0),
-            Fields { chunked: true, .. } if persistent => Framing::Chunked,
-            Fields { length: Some(length), .. } => Framing::Length(*length),
-            _ => Framing::UntilClose,
+            (Coding::Unknown, _) => return Scan::Malformed("its transfer coding is not known"),
+            (Coding::Chunked, _) => Framing::Chunked,
+            (Coding::None, Some(length)) => Framing::Length(length),
+            (Coding::None, None) => Framing::UntilClose,
         };
-        Scan::Final { start, end, persistent, framing }
+        Scan::Final { start, end, persistent, upgrades: self.upgrades, framing }
+    }
+}
+
+const UPGRADE: &[u8] = b"upgrade";
+
+/// Renames every `Upgrade` of a head: awc takes an answer that has one for one without a body.
+pub fn hide_upgrades(head: &mut [u8]) {
+    for line in head.split_mut(|byte| *byte == b'\n').skip(1) {
+        let is_upgrade = split(line).is_some_and(|(name, _)| name.eq_ignore_ascii_case(UPGRADE));
+        // With a space before it, it is malformed, and shall stay so.
+        if is_upgrade && let Some(first @ (b'u' | b'U')) = line.first_mut() {
+            *first = b'x';
+        }
     }
 }
 
@@ -210,9 +261,39 @@ mod tests {
 
     #[test]
     fn what_is_no_http_is_malformed_at_once() {
-        for bytes in ["SSH-2.0-OpenSSH", "HTTP/2 200 OK\r\n", "HTTP/1.1 2x0 OK", "<html>"] {
-            assert_eq!(scan(bytes.as_bytes()), Scan::Malformed, "{bytes}");
+        for bytes in [
+            "SSH-2.0-OpenSSH",
+            "HTTP/2 200 OK\r\n",
+            "HTTP/1.1 2x0 OK",
+            "HTTP/1.2 200 OK",
+            "HTTP/1.1 2000 OK",
+            "<html>",
+        ] {
+            assert_eq!(scan(bytes.as_bytes()), Scan::Malformed(NO_STATUS_LINE), "{bytes}");
         }
+        for status in ["000", "099", "101", "600", "999"] {
+            let line = format!("HTTP/1.1 {status} Odd");
+            assert!(matches!(scan(line.as_bytes()), Scan::Malformed(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn codings_that_were_not_asked_for_are_refused() {
+        for lines in ["gzip", "gzip, chunked", "chunked\r\nTransfer-Encoding: chunked", "\u{fe}"] {
+            let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {lines}\r\n\r\n");
+            assert!(matches!(scan(head.as_bytes()), Scan::Malformed(_)), "{lines}");
+        }
+        let plain = "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n";
+        assert_eq!(framing(plain), Framing::UntilClose);
+    }
+
+    #[test]
+    fn upgrades_are_hidden_where_they_stand() {
+        let mut head = *b"HTTP/1.1 200 OK\r\nUPGRADE: a\r\nb: upgrade: c\r\nupgrade : d\r\n\r\n";
+        assert!(matches!(scan(&head), Scan::Final { upgrades: true, .. }));
+        hide_upgrades(&mut head);
+        assert_eq!(&head, b"HTTP/1.1 200 OK\r\nxPGRADE: a\r\nb: upgrade: c\r\nxpgrade : d\r\n\r\n");
+        assert!(matches!(scan(&head), Scan::Final { upgrades: false, .. }));
     }
 
     #[test]
@@ -237,7 +318,7 @@ mod tests {
             let _ = fields(&bytes);
             let end = match scan(&bytes) {
                 Scan::Interim(end) | Scan::Final { end, .. } => end,
-                Scan::Partial | Scan::Malformed => return Ok(()),
+                Scan::Partial | Scan::Malformed(_) => return Ok(()),
             };
             assert!(may_end(&bytes[..end]));
             assert_eq!(scan(&bytes[..end]), scan(&bytes));

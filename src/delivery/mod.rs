@@ -17,6 +17,7 @@ pub mod snapshot;
 mod stream;
 mod tls;
 mod trace;
+mod transport;
 mod view;
 
 pub use engine::{Cancelled, Engine, Explanation, WaitReason};

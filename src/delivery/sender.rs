@@ -203,9 +203,6 @@ impl Parts {
         };
         let response = sent.map_err(|error| send_fault(&error, trace))?;
         let status = response.status().as_u16();
-        if !(200..600).contains(&status) {
-            return Err(Fault::Malformed("its status is out of range"));
-        }
         let (body, body_truncated) = match status {
             // Never with a body, whatever their headers say.
             204 | 304 => (Bytes::new(), false),
@@ -334,6 +331,7 @@ async fn read_body(
         let chunk = chunk.map_err(|_| {
             trace.fault().unwrap_or(Fault::Malformed("its body is not well formed"))
         })?;
+        trace.body_came();
         length += chunk.len();
         let room = EXCERPT - kept.len();
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);

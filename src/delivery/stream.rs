@@ -14,23 +14,17 @@ use std::task::{Context, Poll, ready};
 use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_rustls::client::TlsStream;
 
 use super::head::{self, Framing, HEAD_BYTES_MAX, MINOR_VERSION_AT, Scan};
 use super::trace::{Fault, Stage, Trace};
+use super::transport::Transport;
 
 /// Interim answers before the answer. One or two are normal (100, 103); a flood is an attack.
 const INTERIM_MAX: u32 = 16;
-
-/// What carries the bytes.
-pub enum Transport {
-    /// For `http`.
-    Plain(TcpStream),
-    /// For `https`; boxed, since it is large and the other is small.
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// Bytes of chunk lines, extensions and trailers between two pieces of a body. Like a head's; a
+/// receiver could else send them for as long as the attempt may take.
+const BARREN_MAX: u64 = HEAD_BYTES_MAX as u64;
 
 /// A connection to a receiver.
 pub struct WatchedStream {
@@ -61,7 +55,27 @@ enum Reading {
 enum Next {
     More,
     Skip(usize),
-    Pass { start: usize, end: usize, rewrite_version: bool, framing: Framing },
+    Pass(Pass),
+}
+
+/// Where the answer's head is, and what has to be changed in it for awc.
+struct Pass {
+    start: usize,
+    end: usize,
+    rewrite_version: bool,
+    hide_upgrades: bool,
+    framing: Framing,
+}
+
+impl Pass {
+    fn adapt(&self, head: &mut [u8]) {
+        if self.rewrite_version {
+            head[MINOR_VERSION_AT] = b'0';
+        }
+        if self.hide_upgrades {
+            head::hide_upgrades(head);
+        }
+    }
 }
 
 impl WatchedStream {
@@ -128,13 +142,11 @@ impl WatchedStream {
             ready!(self.poll_transport(context, buf))?;
             let came = &buf.filled()[before..];
             match self.judge(came)? {
-                Next::Pass { start: 0, end, rewrite_version, framing } => {
+                Next::Pass(pass @ Pass { start: 0, end, .. }) => {
                     *self.trace.head.borrow_mut() = Bytes::copy_from_slice(&came[..end]);
-                    if rewrite_version {
-                        buf.filled_mut()[before + MINOR_VERSION_AT] = b'0';
-                    }
-                    let body = buf.filled().len() - before - end;
-                    let kept = self.enter_body(framing, body);
+                    let body = came.len() - end;
+                    pass.adapt(&mut buf.filled_mut()[before..before + end]);
+                    let kept = self.enter_body(pass.framing, body);
                     buf.set_filled(before + end + kept);
                     return Poll::Ready(Ok(()));
                 }
@@ -144,37 +156,31 @@ impl WatchedStream {
                 }
             }
         }
-        self.poll_held_head(context, buf)
+        let pass = ready!(self.poll_held_head(context))?;
+        let (start, end) = (pass.start, pass.end);
+        *self.trace.head.borrow_mut() = Bytes::copy_from_slice(&self.held[start..end]);
+        pass.adapt(&mut self.held[start..end]);
+        self.held.advance(start);
+        let head = end - start;
+        let kept = self.enter_body(pass.framing, self.held.len() - head);
+        self.held.truncate(head + kept);
+        self.give_held(buf);
+        Poll::Ready(Ok(()))
     }
 
     /// Collects a head that comes in pieces, and takes out interim answers before it.
-    fn poll_held_head(
-        &mut self,
-        context: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_held_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pass>> {
         loop {
+            if self.interims > INTERIM_MAX {
+                return Poll::Ready(Err(self.malformed("too many interim answers (1xx)")));
+            }
             match self.judge_held()? {
-                Next::Pass { start, end, rewrite_version, framing } => {
-                    *self.trace.head.borrow_mut() = Bytes::copy_from_slice(&self.held[start..end]);
-                    if rewrite_version {
-                        self.held[start + MINOR_VERSION_AT] = b'0';
-                    }
-                    self.held.advance(start);
-                    let head = end - start;
-                    let kept = self.enter_body(framing, self.held.len() - head);
-                    self.held.truncate(head + kept);
-                    self.give_held(buf);
-                    return Poll::Ready(Ok(()));
-                }
+                Next::Pass(pass) => return Poll::Ready(Ok(pass)),
                 Next::Skip(length) => {
                     self.held.advance(length);
                     self.searched = 0;
                     self.trace.interim_passed(!self.held.is_empty());
                     self.interims += 1;
-                    if self.interims > INTERIM_MAX {
-                        return Poll::Ready(Err(self.malformed("too many interim answers (1xx)")));
-                    }
                 }
                 Next::More => {
                     let mut piece = [0; 4096];
@@ -199,20 +205,29 @@ impl WatchedStream {
     }
 
     fn judge(&self, bytes: &[u8]) -> io::Result<Next> {
-        match head::scan(bytes) {
-            Scan::Malformed => Err(self.malformed("it does not begin with an HTTP/1 status line")),
-            Scan::Partial if bytes.len() > HEAD_BYTES_MAX => {
-                Err(self.malformed("its headers are larger than 64 KiB"))
-            }
-            Scan::Partial => Ok(Next::More),
+        let scan = head::scan(bytes);
+        let length = match scan {
+            Scan::Malformed(what) => return Err(self.malformed(what)),
+            Scan::Partial => bytes.len(),
+            Scan::Interim(end) | Scan::Final { end, .. } => end,
+        };
+        // awc must not see a larger one: it panics at a name of 64 KiB.
+        if length > HEAD_BYTES_MAX {
+            return Err(self.malformed("its headers are larger than 64 KiB"));
+        }
+        match scan {
+            Scan::Malformed(_) | Scan::Partial => Ok(Next::More),
             Scan::Interim(length) => Ok(Next::Skip(length)),
-            Scan::Final { start, end, persistent, framing } => Ok(Next::Pass {
-                start,
-                end,
-                // As HTTP/1.0 awc reads the body to the connection's end, as it should.
-                rewrite_version: persistent && framing == Framing::UntilClose,
-                framing,
-            }),
+            Scan::Final { start, end, persistent, upgrades, framing } => {
+                Ok(Next::Pass(Pass {
+                    start,
+                    end,
+                    // As HTTP/1.0 awc reads the body to the connection's end, as it should.
+                    rewrite_version: persistent && framing == Framing::UntilClose,
+                    hide_upgrades: upgrades,
+                    framing,
+                }))
+            }
         }
     }
 
@@ -220,6 +235,7 @@ impl WatchedStream {
     /// belong to its body.
     fn enter_body(&mut self, framing: Framing, came: usize) -> usize {
         self.trace.stage.set(Stage::Body);
+        self.trace.body_came();
         self.searched = 0;
         let (left, kept) = match framing {
             Framing::Length(length) => {
@@ -254,7 +270,13 @@ impl WatchedStream {
                 self.reading = Reading::Body(Framing::Length(left - kept as u64));
                 Poll::Ready(Ok(()))
             }
-            Framing::Chunked => self.poll_transport(context, buf),
+            Framing::Chunked => {
+                ready!(self.poll_transport(context, buf))?;
+                if self.trace.barren() > BARREN_MAX {
+                    return Poll::Ready(Err(self.malformed("its chunks carry next to nothing")));
+                }
+                Poll::Ready(Ok(()))
+            }
             Framing::UntilClose => match ready!(self.transport.poll_read(context, buf)) {
                 // Receivers that close without the TLS goodbye are common, and the status is known.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
@@ -315,26 +337,6 @@ impl WatchedStream {
     }
 }
 
-impl Transport {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_read(context, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_read(context, buf),
-        }
-    }
-
-    fn tcp(&self) -> &TcpStream {
-        match self {
-            Transport::Plain(tcp) => tcp,
-            Transport::Tls(tls) => tls.get_ref().0,
-        }
-    }
-}
-
 impl AsyncRead for WatchedStream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -366,14 +368,12 @@ impl AsyncWrite for WatchedStream {
         if this.write_failed {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let written = ready!(match &mut this.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Transport::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
-        });
-        Poll::Ready(Ok(written.unwrap_or_else(|error| {
-            this.give_up_writing(error);
-            bytes.len()
-        })))
+        match this.transport.poll_write(context, bytes) {
+            Poll::Ready(Ok(written)) => return Poll::Ready(Ok(written)),
+            Poll::Ready(Err(error)) => this.give_up_writing(error),
+            Poll::Pending => return Poll::Pending,
+        }
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -381,21 +381,16 @@ impl AsyncWrite for WatchedStream {
         if this.write_failed {
             return Poll::Ready(Ok(()));
         }
-        let flushed = ready!(match &mut this.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(context),
-            Transport::Tls(tls) => Pin::new(tls).poll_flush(context),
-        });
-        if let Err(error) = flushed {
-            this.give_up_writing(error);
+        match this.transport.poll_flush(context) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => this.give_up_writing(error),
+            Poll::Pending => return Poll::Pending,
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
-            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(context),
-        }
+        self.get_mut().transport.poll_shutdown(context)
     }
 }
 

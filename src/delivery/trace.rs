@@ -102,6 +102,8 @@ pub struct Trace {
     pub complete: Cell<bool>,
     /// The answer's head as it came.
     pub head: RefCell<Bytes>,
+    /// Bytes that had come when the last piece of the body was there.
+    fed: Cell<u64>,
     dns_us: Cell<Option<u64>>,
     connect_us: Cell<Option<u64>>,
     tls_us: Cell<Option<u64>>,
@@ -121,6 +123,7 @@ impl Trace {
             bytes_in: Cell::new(0),
             complete: Cell::new(false),
             head: RefCell::default(),
+            fed: Cell::default(),
             dns_us: Cell::default(),
             connect_us: Cell::default(),
             tls_us: Cell::default(),
@@ -188,6 +191,16 @@ impl Trace {
             true => self.answer_began(),
             false => self.stage.set(Stage::Wait),
         }
+    }
+
+    /// The body begins, or a piece of it was made of what came.
+    pub fn body_came(&self) {
+        self.fed.set(self.bytes_in.get());
+    }
+
+    /// Bytes that came since, and made no piece of the body.
+    pub fn barren(&self) -> u64 {
+        self.bytes_in.get() - self.fed.get()
     }
 
     /// Notes why it failed; the first cause stays.

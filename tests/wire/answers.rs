@@ -95,7 +95,7 @@ async fn an_interim_answer_alone_is_none() {
     let reason = reason_for("HTTP/1.1 103 Early Hints\r\n\r\n").await;
     assert_eq!(reason, "connection closed while waiting for the answer's first byte");
     let reason = reason_for("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n").await;
-    assert_eq!(reason, "connection closed while waiting for the answer's first byte");
+    assert_eq!(reason, "malformed answer: it switches protocols, which was not asked for");
 }
 
 #[actix_rt::test]
@@ -122,6 +122,10 @@ async fn malformed_answers_say_so() {
             "malformed answer: its headers are not well formed",
         ),
         (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "malformed answer: its transfer coding is not known",
+        ),
+        (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
             "malformed answer: its body is not well formed",
         ),
@@ -129,14 +133,34 @@ async fn malformed_answers_say_so() {
     for (answer, reason) in cases {
         assert_eq!(reason_for(answer).await, reason, "{answer}");
     }
+    let large = "malformed answer: its headers are larger than 64 KiB";
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(20_000));
-    assert_eq!(reason_for(&endless).await, "malformed answer: its headers are larger than 64 KiB");
+    assert_eq!(reason_for(&endless).await, large);
+    // A name that is longer than the http crate bears made awc panic.
+    let long = format!("HTTP/1.1 200 OK\r\n{}: b\r\n\r\n", "a".repeat(65_540));
+    assert_eq!(reason_for(&long).await, large);
+}
+
+#[actix_rt::test]
+async fn a_flood_of_trailers_or_extensions_is_an_error() {
+    for (last, more) in [("2;", "x"), ("2\r\nok\r\n0\r\n", "a: b\r\n")] {
+        let receiver = Receiver::start(move |_, peer| {
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            peer.answer(format!("{head}{last}").as_bytes());
+            while peer.write(more.repeat(100).as_bytes()) {}
+        });
+        let report = post(&settings(), &receiver.url()).await;
+        let reason = "malformed answer: its chunks carry next to nothing";
+        assert_eq!(unanswered(&report), (reason, false));
+    }
 }
 
 #[actix_rt::test]
 async fn a_cut_body_is_no_answer() {
     let cut = "connection closed while reading the answer's body";
     assert_eq!(reason_for("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await, cut);
+    let upgrade = "HTTP/1.1 200 OK\r\nupgrade: websocket\r\ncontent-length: 9\r\n\r\nabc";
+    assert_eq!(reason_for(upgrade).await, cut);
     assert_eq!(
         reason_for("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nabc").await,
         cut
