@@ -44,6 +44,8 @@ pub enum Scan {
         start: usize,
         /// Where the head ends and the body starts.
         end: usize,
+        /// 200 to 599.
+        status: u16,
         /// HTTP/1.1, and so not closed after the answer unless it says so.
         persistent: bool,
         /// There is an `Upgrade` (see `hide_upgrades`).
@@ -170,7 +172,7 @@ impl Fields {
             (Coding::None, Some(length)) => Framing::Length(length),
             (Coding::None, None) => Framing::UntilClose,
         };
-        Scan::Final { start, end, persistent, upgrades: self.upgrades, framing }
+        Scan::Final { start, end, status, persistent, upgrades: self.upgrades, framing }
     }
 }
 

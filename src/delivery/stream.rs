@@ -62,6 +62,7 @@ enum Next {
 struct Pass {
     start: usize,
     end: usize,
+    status: u16,
     rewrite_version: bool,
     hide_upgrades: bool,
     framing: Framing,
@@ -134,7 +135,7 @@ impl WatchedStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.trace.stage.get() == Stage::Send {
-            self.trace.stage.set(Stage::Wait);
+            self.trace.stage.set(if self.held.is_empty() { Stage::Wait } else { Stage::Head });
         }
         if self.held.is_empty() {
             // The common case: the whole head in one read, straight into awc's buffer.
@@ -218,10 +219,11 @@ impl WatchedStream {
         match scan {
             Scan::Malformed(_) | Scan::Partial => Ok(Next::More),
             Scan::Interim(length) => Ok(Next::Skip(length)),
-            Scan::Final { start, end, persistent, upgrades, framing } => {
+            Scan::Final { start, end, status, persistent, upgrades, framing } => {
                 Ok(Next::Pass(Pass {
                     start,
                     end,
+                    status,
                     // As HTTP/1.0 awc reads the body to the connection's end, as it should.
                     rewrite_version: persistent && framing == Framing::UntilClose,
                     hide_upgrades: upgrades,
@@ -302,7 +304,7 @@ impl WatchedStream {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         self.trace.bytes_in.set(self.trace.bytes_in.get() + came as u64);
-        if self.trace.stage.get() == Stage::Wait {
+        if matches!(self.trace.stage.get(), Stage::Send | Stage::Wait) {
             self.trace.answer_began();
         }
         Poll::Ready(Ok(()))
@@ -312,6 +314,24 @@ impl WatchedStream {
         let fits = self.held.len().min(buf.remaining());
         buf.put_slice(&self.held[..fits]);
         self.held.advance(fits);
+    }
+
+    /// While the receiver takes no more of the request: whether it has refused it already, so that
+    /// it never will. A success that comes early changes nothing: its receiver may still be reading.
+    fn is_refused(&mut self, context: &mut Context<'_>) -> bool {
+        if self.reading != Reading::Head {
+            return false;
+        }
+        let over = match self.poll_held_head(context) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(pass)) => pass.status >= 400,
+            // It is noted, and is met again by who reads.
+            Poll::Ready(Err(_)) => true,
+        };
+        self.trace.stage.set(Stage::Send);
+        self.write_failed |= over;
+        self.tainted |= over;
+        over
     }
 
     /// Pretends from here on that everything is written, so that awc goes on to read. When nothing
@@ -371,6 +391,7 @@ impl AsyncWrite for WatchedStream {
         match this.transport.poll_write(context, bytes) {
             Poll::Ready(Ok(written)) => return Poll::Ready(Ok(written)),
             Poll::Ready(Err(error)) => this.give_up_writing(error),
+            Poll::Pending if this.is_refused(context) => {}
             Poll::Pending => return Poll::Pending,
         }
         Poll::Ready(Ok(bytes.len()))
@@ -384,6 +405,7 @@ impl AsyncWrite for WatchedStream {
         match this.transport.poll_flush(context) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => this.give_up_writing(error),
+            Poll::Pending if this.is_refused(context) => {}
             Poll::Pending => return Poll::Pending,
         }
         Poll::Ready(Ok(()))

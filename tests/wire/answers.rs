@@ -258,6 +258,42 @@ async fn an_answer_before_the_whole_request_counts() {
 }
 
 #[actix_rt::test]
+async fn a_refusal_is_heard_while_the_request_still_goes_out() {
+    let receiver = Receiver::start(|_, peer| {
+        let _ = std::io::Read::read(&mut peer.stream, &mut [0; 100]);
+        peer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 Too Large\r\n");
+        std::thread::park_timeout(Duration::from_millis(20));
+        peer.write(b"content-length: 3\r\n\r\nbig");
+        // It reads no further; this returns once the sender has given up on it.
+        while peer.write(b"x") {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    });
+    let large = webhook(Method::Post, &receiver.url(), vec![0; 16 << 20]);
+    let report = send(&sender(&settings(), &receiver.url()), large).await;
+    let answer = answered(&report);
+    assert_eq!((answer.status, &answer.body[..]), (413, &b"big"[..]));
+    assert!(report.timings.first_byte_us < Some(report.timings.total_us));
+}
+
+#[actix_rt::test]
+async fn an_early_success_does_not_cut_the_request_short() {
+    let length = 16 << 20;
+    let (read, was_read) = std::sync::mpsc::channel();
+    let receiver = Receiver::start(move |_, peer| {
+        let _ = std::io::Read::read(&mut peer.stream, &mut [0]);
+        peer.write(OK);
+        std::thread::park_timeout(Duration::from_millis(50));
+        let whole = peer.read().is_some_and(|request| request.body.len() == length);
+        read.send(whole).expect("the test waits");
+    });
+    let large = webhook(Method::Post, &receiver.url(), vec![0; length]);
+    let report = send(&sender(&settings(), &receiver.url()), large).await;
+    assert_eq!(answered(&report).status, 200);
+    assert_eq!(was_read.recv_timeout(Duration::from_secs(2)), Ok(true));
+}
+
+#[actix_rt::test]
 async fn a_head_may_come_byte_by_byte() {
     let receiver = Receiver::start(|_, peer| {
         peer.read();
