@@ -2,7 +2,7 @@
 //!
 //! The only importer of awc besides the connector. It neither retries, nor follows redirects, nor
 //! judges a status; the one thing that it repeats by itself is a request that went into an idle
-//! connection which the receiver had closed already.
+//! connection which the receiver had closed, or said that it would close, already.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
@@ -29,7 +29,7 @@ use super::trace::{Fault, Trace};
 use crate::clock::Clock;
 use crate::config::{Roots, Secret, Settings};
 use crate::model::{
-    Answer, DeliveryId, HostName, Method, Outcome, Scheme, Target, Timings, Webhook,
+    Answer, DeliveryId, Header, HostName, Method, Outcome, Scheme, Target, Timings, Webhook,
 };
 
 /// Bytes of an answer's body that are kept: enough for an error message.
@@ -183,13 +183,13 @@ impl Parts {
         let first = Rc::clone(&trace.borrow());
         let answered = first.scope(self.perform(request, &first)).await;
         match answered {
-            Err(Fault::Closed(_) | Fault::Broken(..)) if first.met_stale_connection() => {
-                let second = first.afresh();
-                trace.replace(Rc::clone(&second));
-                second.scope(self.perform(request, &second)).await
-            }
-            other => other,
+            Err(Fault::Closed(_) | Fault::Broken(..)) if first.met_stale_connection() => {}
+            Ok(answer) if first.reused.get() && is_goodbye(&answer) => {}
+            other => return other,
         }
+        let second = first.afresh();
+        trace.replace(Rc::clone(&second));
+        second.scope(self.perform(request, &second)).await
     }
 
     async fn perform(&self, request: &AttemptRequest, trace: &Trace) -> Result<Answer, Fault> {
@@ -316,6 +316,14 @@ fn awc_method(method: Method) -> awc::http::Method {
         Method::Get => awc::http::Method::GET,
         Method::Delete => awc::http::Method::DELETE,
     }
+}
+
+/// Whether an answer is how some receivers say that an idle connection has become too old for them.
+/// It speaks of the request that did not come, and not of the one that was on its way.
+fn is_goodbye(answer: &Answer) -> bool {
+    let closes =
+        |header: &Header| header.name == "connection" && header.value.eq_ignore_ascii_case("close");
+    answer.status == 408 && answer.headers.iter().any(closes)
 }
 
 /// Reads an answer's body up to `most` bytes, of which the first are kept. What goes on after them

@@ -72,6 +72,29 @@ async fn a_stale_connection_is_replaced_within_the_attempt() {
 }
 
 #[actix_rt::test]
+async fn a_408_for_an_idle_connection_is_not_the_answer() {
+    const GOODBYE: &[u8] =
+        b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let receiver = Receiver::start(|number, peer| {
+        if number < 2 {
+            peer.answer(OK);
+            peer.answer(GOODBYE);
+        } else {
+            peer.answer(GOODBYE);
+        }
+    });
+    let sender = sender(&settings(), &receiver.url());
+    let attempt = || send(&sender, webhook(Method::Post, &receiver.url(), "{}"));
+    for connections in [1, 2] {
+        assert_eq!(answered(&attempt().await).status, 200);
+        assert_eq!(receiver.connections(), connections);
+    }
+    // The fresh connection says it too, and then it is meant for this request.
+    assert_eq!(answered(&attempt().await).status, 408);
+    assert_eq!(receiver.connections(), 3);
+}
+
+#[actix_rt::test]
 async fn a_fresh_connection_that_breaks_is_not_repeated() {
     let receiver = Receiver::start(|_, peer| {
         peer.read();
