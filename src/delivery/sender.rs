@@ -183,7 +183,8 @@ impl Parts {
         let first = Rc::clone(&trace.borrow());
         let answered = first.scope(self.perform(request, &first)).await;
         match answered {
-            Err(Fault::Closed(_) | Fault::Broken(..)) if first.met_stale_connection() => {}
+            Err(Fault::Closed(_) | Fault::Broken(..) | Fault::Insecure(_))
+                if first.met_stale_connection() => {}
             Ok(answer) if first.reused.get() && is_goodbye(&answer) => {}
             other => return other,
         }

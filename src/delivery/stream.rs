@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::head::{self, Framing, HEAD_BYTES_MAX, MINOR_VERSION_AT, Scan};
+use super::tls;
 use super::trace::{Fault, Stage, Trace};
 use super::transport::Transport;
 
@@ -346,6 +347,8 @@ impl WatchedStream {
         let stage = self.trace.stage.get();
         self.trace.fail(match error.kind() {
             io::ErrorKind::UnexpectedEof => Fault::Closed(stage),
+            // TCP has no such error.
+            io::ErrorKind::InvalidData => Fault::Insecure(tls::failure(&error)),
             kind => Fault::Broken(kind, stage),
         });
         error

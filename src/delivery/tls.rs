@@ -54,7 +54,7 @@ fn read_roots(path: &Path) -> Result<RootCertStore, String> {
     Ok(store)
 }
 
-/// Why a handshake failed, for a person.
+/// Why a handshake failed, or what came after it, for a person.
 pub fn failure(error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let words = match cause {
@@ -64,7 +64,8 @@ pub fn failure(error: &io::Error) -> String {
         Some(rustls::Error::PeerIncompatible(_)) => {
             "no TLS version or cipher is common to both sides".into()
         }
-        Some(_) => "the handshake went wrong".into(),
+        Some(rustls::Error::DecryptError) => "what came cannot be decrypted".into(),
+        Some(_) => "the receiver breaks the protocol".into(),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the receiver closed the connection".into()
         }

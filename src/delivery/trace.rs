@@ -64,6 +64,8 @@ pub enum Fault {
     Closed(Stage),
     /// Reading or writing failed.
     Broken(io::ErrorKind, Stage),
+    /// TLS broke down after the handshake; in words.
+    Insecure(String),
     /// What came is not an HTTP answer; in words.
     Malformed(&'static str),
 }
@@ -71,7 +73,9 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Blocked(reason) | Fault::Unreachable(reason) => formatter.write_str(reason),
+            Fault::Blocked(reason) | Fault::Unreachable(reason) | Fault::Insecure(reason) => {
+                formatter.write_str(reason)
+            }
             Fault::Closed(stage) => {
                 write!(formatter, "connection closed while {}", stage.words())
             }
