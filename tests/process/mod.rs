@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -38,7 +38,19 @@ impl Server {
         server
     }
 
+    /// As `start`, with a change to the command; does not wait until it is ready.
+    pub fn launch(data: &Path, set: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let mut command = Self::command(address, data, set);
+        change(&mut command);
+        Self { child: command.spawn().expect("the binary starts"), address }
+    }
+
     fn spawn(address: SocketAddr, data: &Path, set: &[&str]) -> Child {
+        Self::command(address, data, set).spawn().expect("the binary starts")
+    }
+
+    fn command(address: SocketAddr, data: &Path, set: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostline"));
         command.arg("serve").arg("--listen").arg(address.to_string()).arg("--data").arg(data);
         // Later ones win, so a test may close what is opened here.
@@ -50,23 +62,37 @@ impl Server {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("log"));
         command.stderr(log.expect("a log file"));
         command.env_remove("RUST_LOG");
-        command.spawn().expect("the binary starts")
+        command
     }
 
-    fn wait_until_ready(&mut self) {
+    pub fn wait_until_ready(&mut self) {
         let started = Instant::now();
         loop {
-            if let Ok(answer) = try_request(self.address, "GET", "/readyz", &[], b"")
-                && answer.status == 200
-            {
+            if self.is_ready() {
                 return;
             }
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if let Some(status) = self.ended() {
                 panic!("the server ended with {status} before it was ready");
             }
             assert!(started.elapsed() < PATIENCE, "the server is not ready");
             std::thread::park_timeout(Duration::from_millis(5));
         }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        let answer = try_request(self.address, "GET", "/readyz", &[], b"");
+        answer.is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// How the process ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours")
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, signal).expect("it runs");
     }
 
     /// The id of the process.
@@ -86,8 +112,7 @@ impl Server {
 
     /// SIGTERM; answers the exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+        self.signal(rustix::process::Signal::TERM);
         self.child.wait().expect("it ends").code()
     }
 
@@ -283,6 +308,11 @@ impl Receiver {
 
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.arrivals.lock().expect("not poisoned").clone()
+    }
+
+    /// Looks at the arrivals where they are.
+    pub fn with_arrivals<T>(&self, look: impl FnOnce(&[Arrival]) -> T) -> T {
+        look(&self.arrivals.lock().expect("not poisoned"))
     }
 
     pub fn count(&self) -> usize {

@@ -1,0 +1,174 @@
+//! What the tests under fire share: callers that trigger all the time and remember what was
+//! answered 202, and the proof that all of it arrives.
+
+#![allow(dead_code)] // each test file uses its part
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::process::{Answer, PATIENCE, Receiver, try_request};
+
+/// Pause of a caller between two triggers: the load shall be steady, not a test of speed.
+const PACE: Duration = Duration::from_millis(2);
+
+/// Whether the long variants run (`scripts/chaos`).
+pub fn long() -> bool {
+    std::env::var_os("HOSTLINE_LONG").is_some()
+}
+
+/// Waits until something holds; says what did not.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "still not: {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// Lets time pass.
+pub fn pause(length: Duration) {
+    let started = Instant::now();
+    while let Some(rest) = length.checked_sub(started.elapsed()).filter(|rest| !rest.is_zero()) {
+        std::thread::park_timeout(rest);
+    }
+}
+
+/// Prints why a test does nothing here.
+pub fn skip(why: &str) {
+    println!("skipped: {why}");
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The server's log, whole.
+pub fn log_of(data: &Path) -> String {
+    std::fs::read_to_string(data.join("log")).unwrap_or_default()
+}
+
+/// Sends one trigger of a POST with `body` to `url`.
+pub fn trigger(address: SocketAddr, url: &str, body: &str) -> std::io::Result<Answer> {
+    let trigger = format!(r#"{{"webhook":{{"url":"{url}","body":{body}}}}}"#);
+    let headers = [("content-type", "application/json")];
+    try_request(address, "POST", "/v1/triggers", &headers, trigger.as_bytes())
+}
+
+/// The id of the one delivery of a trigger that was answered 202.
+pub fn id_of(answer: &Answer) -> String {
+    let id = answer.json()["deliveries"][0]["id"].clone();
+    id.as_str().expect("an id").to_owned()
+}
+
+/// What callers were answered, over all servers that they called.
+#[derive(Default)]
+pub struct Book {
+    accepted: Mutex<HashSet<String>>,
+    /// Refused with 503 and `Retry-After`.
+    pub refused: AtomicU64,
+    /// Answers that are neither: each is a fault.
+    pub strange: Mutex<Vec<String>>,
+}
+
+impl Book {
+    pub fn accepted(&self) -> HashSet<String> {
+        self.accepted.lock().expect("not poisoned").clone()
+    }
+
+    pub fn count(&self) -> usize {
+        self.accepted.lock().expect("not poisoned").len()
+    }
+
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Notes an answer.
+    pub fn note(&self, answer: &Answer) {
+        match answer.status {
+            202 => {
+                self.accepted.lock().expect("not poisoned").insert(id_of(answer));
+            }
+            503 if answer.headers.contains_key("retry-after") => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+            status => {
+                let strange = format!("{status} {}", answer.text());
+                self.strange.lock().expect("not poisoned").push(strange);
+            }
+        }
+    }
+
+    /// Nothing but 202 and 503 with `Retry-After` was answered.
+    pub fn assert_orderly(&self) {
+        let strange = self.strange.lock().expect("not poisoned");
+        assert!(strange.is_empty(), "{strange:?}");
+    }
+
+    /// Waits until everything accepted has arrived; answers how many ids arrived more than once.
+    pub fn assert_delivered(&self, receiver: &Receiver) -> usize {
+        let accepted = self.accepted();
+        let started = Instant::now();
+        let mut missing = accepted.clone();
+        while !missing.is_empty() {
+            receiver.with_arrivals(|arrivals| {
+                for arrival in arrivals {
+                    missing.remove(&arrival.id);
+                }
+            });
+            let patience = started.elapsed() < PATIENCE;
+            assert!(patience, "{} of {} lost: {missing:?}", missing.len(), accepted.len());
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        let mut times: HashMap<String, usize> = HashMap::new();
+        receiver.with_arrivals(|arrivals| {
+            for arrival in arrivals {
+                *times.entry(arrival.id.clone()).or_default() += 1;
+            }
+        });
+        times.values().filter(|count| **count > 1).count()
+    }
+}
+
+/// Callers that trigger until they are stopped, or until nobody answers them any more.
+pub struct Callers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Callers {
+    pub fn start(
+        count: usize,
+        address: SocketAddr,
+        url: &str,
+        body: &str,
+        book: &Arc<Book>,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let call = |_| {
+            let (stop, book) = (stop.clone(), book.clone());
+            let (url, body) = (url.to_owned(), body.to_owned());
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let Ok(answer) = trigger(address, &url, &body) else { return };
+                    book.note(&answer);
+                    std::thread::park_timeout(PACE);
+                }
+            })
+        };
+        Self { threads: (0..count).map(call).collect(), stop }
+    }
+
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().expect("callers do not panic");
+        }
+    }
+}
