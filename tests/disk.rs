@@ -1,0 +1,276 @@
+//! A disk that fails, once or for good: what could not be made durable is never answered 202, what
+//! was answered 202 is delivered, and the process neither spins nor restarts itself.
+//!
+//! The faults are put under the real binary by a small library (tests/faults/preload.c).
+
+mod chaos;
+mod process;
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chaos::{Book, Callers};
+use process::{Receiver, Server};
+
+/// Callers that trigger all the time.
+const CALLERS: usize = 4;
+/// Triggers sent while the disk is broken, one after another.
+const TRIES: usize = 20;
+/// Exit code of a process that gave its store up.
+const GAVE_UP: i32 = 70;
+
+/// The library that breaks the disk, and its control file.
+struct Faults {
+    library: PathBuf,
+    path: PathBuf,
+    control: File,
+}
+
+impl Faults {
+    /// `None` where there is no C compiler.
+    fn build(directory: &Path) -> Option<Self> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/preload.c");
+        let library = directory.join("preload.so");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]);
+        let built = compiler.arg(&library).arg(source).arg("-ldl").status().ok()?;
+        assert!(built.success(), "the library of faults is not valid C");
+        let path = directory.join("control");
+        let control = OpenOptions::new().create_new(true).read(true).write(true).open(&path);
+        let control = control.expect("a control file");
+        control.write_all_at(&[0; 128], 0).expect("written");
+        Some(Self { library, path, control })
+    }
+
+    fn under(&self, command: &mut Command) {
+        command.env("LD_PRELOAD", &self.library).env("HOSTLINE_FAULTS", &self.path);
+    }
+
+    fn set(&self, fault: &str) {
+        let mut text = [0; 128];
+        text[..fault.len()].copy_from_slice(fault.as_bytes());
+        self.control.write_all_at(&text, 0).expect("written");
+    }
+
+    fn clear(&self) {
+        self.set("");
+    }
+
+    fn fired(&self) -> u32 {
+        let mut bytes = [0; 4];
+        self.control.read_exact_at(&mut bytes, 64).expect("read");
+        u32::from_ne_bytes(bytes)
+    }
+}
+
+/// A server on a disk that can be broken, with callers, and a receiver that gets it all.
+struct Scene {
+    data: tempfile::TempDir,
+    _tools: tempfile::TempDir,
+    faults: Faults,
+    receiver: Receiver,
+    book: Arc<Book>,
+}
+
+impl Scene {
+    fn new() -> Option<Self> {
+        let tools = tempfile::tempdir().expect("a directory");
+        let Some(faults) = Faults::build(tools.path()) else {
+            chaos::skip("there is no C compiler to build the faults with");
+            return None;
+        };
+        Some(Self {
+            data: tempfile::tempdir().expect("a directory"),
+            _tools: tools,
+            faults,
+            receiver: Receiver::start(|_| (200, "", Duration::ZERO)),
+            book: Arc::default(),
+        })
+    }
+
+    fn launch(&self) -> Server {
+        Server::launch(self.data.path(), &[], |command| self.faults.under(command))
+    }
+
+    fn start(&self) -> Server {
+        let mut server = self.launch();
+        server.wait_until_ready();
+        server
+    }
+
+    fn callers(&self, server: &Server) -> Callers {
+        Callers::start(CALLERS, server.address, &self.receiver.url("/"), "1", &self.book)
+    }
+
+    fn wait_for_more(&self, what: &str, more: usize) {
+        let before = self.book.count();
+        chaos::wait_until(what, || self.book.count() >= before + more);
+    }
+
+    /// Starts on the healthy disk and sees everything that was answered 202 arrive.
+    fn assert_nothing_lost(&self, fault: &str) {
+        let _server = Server::start(self.data.path(), &[]);
+        let repeated = self.book.assert_delivered(&self.receiver);
+        self.book.assert_orderly();
+        println!(
+            "{fault}: {} accepted, 0 lost, {} refused, {repeated} delivered more than once",
+            self.book.count(),
+            self.book.refused()
+        );
+    }
+}
+
+#[test]
+fn one_failure_of_the_disk_is_survived_without_a_restart() {
+    for fault in [
+        "fsync once EIO",
+        "fsync once ENOSPC",
+        "write once EIO",
+        "write once ENOSPC",
+        "torn once EIO",
+        "short once EIO",
+        "read once EIO",
+    ] {
+        let Some(scene) = Scene::new() else { return };
+        let mut server = scene.start();
+        let callers = scene.callers(&server);
+        scene.wait_for_more("accepting before the fault", 20);
+        scene.faults.set(fault);
+        chaos::wait_until("the fault took place", || {
+            assert_eq!(server.ended(), None, "{fault}");
+            // Reads come from the cache of the engine, so one is provoked.
+            let _answered = server.get("/v1/deliveries?limit=1000");
+            scene.faults.fired() > 0
+        });
+        scene.wait_for_more("accepting again after the fault", 20);
+        assert_eq!(server.ended(), None, "{fault}");
+        server.kill();
+        callers.stop();
+        scene.assert_nothing_lost(fault);
+    }
+}
+
+#[test]
+fn nothing_is_acknowledged_on_a_disk_that_fails_for_good() {
+    for fault in [
+        "fsync always EIO",
+        "write always EIO",
+        "write always ENOSPC",
+        "torn always EIO",
+        "short always EIO",
+    ] {
+        let Some(scene) = Scene::new() else { return };
+        let mut server = scene.start();
+        let callers = scene.callers(&server);
+        scene.wait_for_more("accepting before the fault", 20);
+        callers.stop();
+        scene.faults.set(fault);
+        let before = scene.book.count();
+        for _ in 0..TRIES {
+            match chaos::trigger(server.address, &scene.receiver.url("/"), "2") {
+                Ok(answer) => scene.book.note(&answer),
+                Err(_) => break,
+            }
+        }
+        assert_eq!(scene.book.count(), before, "{fault}: acknowledged on a broken disk");
+        assert!(scene.faults.fired() > 0, "{fault}");
+        let ended = server.ended();
+        match ended {
+            // Up, it takes triggers again by itself once the disk is well.
+            None => {
+                let busy = cpu_time(server.id());
+                chaos::pause(Duration::from_secs(1));
+                let spent = cpu_time(server.id()) - busy;
+                assert!(spent < Duration::from_millis(500), "{fault}: spins, {spent:?} in 1 s");
+                scene.faults.clear();
+                let callers = scene.callers(&server);
+                scene.wait_for_more("accepting on the mended disk", 20);
+                server.kill();
+                callers.stop();
+            }
+            Some(status) => assert_eq!(status.code(), Some(GAVE_UP), "{fault}"),
+        }
+        scene.assert_nothing_lost(&format!("{fault} (ended: {ended:?})"));
+    }
+}
+
+#[test]
+fn faults_that_come_and_go_under_load_lose_nothing() {
+    const FAULTS: [&str; 8] = [
+        "fsync always EIO",
+        "write always EIO",
+        "write always ENOSPC",
+        "torn always EIO",
+        "short always EIO",
+        "read always EIO",
+        "fsync once EIO",
+        "torn once ENOSPC",
+    ];
+    let rounds = if chaos::long() { 200 } else { 10 };
+    let mut dice = fastrand::Rng::with_seed(11);
+    let Some(scene) = Scene::new() else { return };
+    for _ in 0..rounds {
+        let mut server = scene.start();
+        let callers = scene.callers(&server);
+        for _ in 0..3 {
+            chaos::pause(Duration::from_millis(dice.u64(5..100)));
+            scene.faults.set(FAULTS[dice.usize(..FAULTS.len())]);
+            chaos::pause(Duration::from_millis(dice.u64(5..100)));
+            scene.faults.clear();
+        }
+        if let Some(status) = server.ended() {
+            assert_eq!(status.code(), Some(GAVE_UP));
+        } else {
+            server.kill();
+        }
+        callers.stop();
+    }
+    scene.assert_nothing_lost(&format!("{rounds} rounds of three faults and a kill"));
+}
+
+#[test]
+fn a_start_on_a_broken_disk_serves_or_says_why_not() {
+    for fault in ["fsync always EIO", "write always EIO", "write always ENOSPC", "read always EIO"]
+    {
+        let Some(scene) = Scene::new() else { return };
+        let server = scene.start();
+        let callers = scene.callers(&server);
+        scene.wait_for_more("accepting before the fault", 20);
+        server.kill();
+        callers.stop();
+        scene.faults.set(fault);
+        let mut server = scene.launch();
+        let mut ended = None;
+        chaos::wait_until("ready or ended", || {
+            ended = server.ended();
+            ended.is_some() || server.is_ready()
+        });
+        if let Some(status) = ended {
+            assert_eq!(status.code(), Some(2), "{fault}");
+            let log = chaos::log_of(scene.data.path());
+            let last = log.lines().last().unwrap_or_default();
+            assert!(last.contains("hostline.db"), "{fault}: {log}");
+        } else {
+            let answer = chaos::trigger(server.address, &scene.receiver.url("/"), "2");
+            let refused = answer.map_or(true, |answer| answer.status == 503);
+            assert!(refused || fault.starts_with("read"), "{fault}");
+        }
+        drop(server);
+        scene.faults.clear();
+        scene.assert_nothing_lost(&format!("start with {fault} (ended: {ended:?})"));
+    }
+}
+
+/// Processor time of a process, from `/proc`.
+fn cpu_time(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+    let after_name = stat.rsplit(')').next().expect("a name in brackets");
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = [11, 12].map(|field| fields[field].parse::<u64>().expect("a number"));
+    // Linux counts in hundredths of a second.
+    Duration::from_millis(10 * ticks.iter().sum::<u64>())
+}
