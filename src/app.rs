@@ -24,6 +24,11 @@ use crate::store::{Store, StoreError, StoreLimits};
 /// Descriptors that the process asks for: a socket per host in flight and per client.
 const DESCRIPTORS: u64 = 1 << 20;
 
+/// Exit code of a process whose store is beyond use: EX_SOFTWARE of sysexits.h.
+const GAVE_UP: i32 = 70;
+/// How often the store is asked whether it was given up: nothing is acknowledged meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// Why the process did not start.
 #[derive(Debug)]
 pub enum StartError {
@@ -128,10 +133,13 @@ impl Running {
         log::info!(hosts, pending = counts.pending, shards = arbiters.len(); "engine started");
         let (fed, stopping) = (feeder.clone(), engine.clone());
         actix_rt::spawn(async move {
-            fed.run(around).await;
+            let watched = around.store.clone();
+            futures::future::select(Box::pin(fed.run(around)), Box::pin(given_up(watched))).await;
             if !crate::delivery::Engine::is_stopping(&stopping) {
-                log::error!("the store closed itself; stopping, so that a restart recovers it");
-                std::process::exit(70);
+                log::error!(
+                    "stopping with exit code {GAVE_UP}, so that a start looks at the store"
+                );
+                std::process::exit(GAVE_UP);
             }
         });
         Ok(Self { engine, store, clock, settings, arbiters })
@@ -149,6 +157,13 @@ impl Running {
             arbiter.stop();
         }
         cut
+    }
+}
+
+/// Ends when the store was given up.
+async fn given_up(store: Arc<dyn Store>) {
+    while store.health().lost.is_none() {
+        actix_rt::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -287,6 +287,10 @@ pub struct StoreHealth {
     pub waiting: u64,
     /// Why writes are refused now; `None` when they are not.
     pub refusing: Option<String>,
+    /// Rows found damaged since start; each is named in the log.
+    pub damaged_rows: u64,
+    /// Why the store was given up: the process has to end. `None` while it was not.
+    pub lost: Option<String>,
 }
 
 /// Deliveries: what the engine lives on.

@@ -184,14 +184,16 @@ impl<'a> Change<'a> {
         let state = if parked { StoredState::Parked } else { StoredState::Pending };
         let seq = self.effect.sums.accepted + 1;
         let entry = Pending::of(delivery, seq as u64);
+        let head = codec::head_text(delivery)?;
+        let checksum = codec::checksum(&head, &delivery.webhook.body);
         // An id that is there already comes from a repeat after a lost answer.
         let inserted = self
             .connection
             .prepare_cached(
                 "INSERT INTO delivery (seq, host, id, state, due, expires, accepted, attempts, \
                  retries, lane, priority, size, okey, on_failure, blocks, ttl, ttl_custom, \
-                 trigger_id, hop, head) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, ?8, ?9, ?10, \
-                 ?11, ?12, 0, ?13, ?14, ?15, ?16, ?17) ON CONFLICT (host, id) DO NOTHING",
+                 trigger_id, hop, head, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, ?8, ?9, ?10, \
+                 ?11, ?12, 0, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT (host, id) DO NOTHING",
             )?
             .execute(params![
                 seq,
@@ -210,7 +212,8 @@ impl<'a> Change<'a> {
                 delivery.ttl_custom,
                 codec::trigger_column(delivery),
                 delivery.hop,
-                codec::head_text(delivery)?,
+                head,
+                checksum,
             ])?;
         if inserted == 0 {
             return Ok(());

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rusqlite::Row;
 use rusqlite::types::Type;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::model::{
     Answer, Attempt, Delivery, DeliveryId, End, Header, HostName, Metadata, Method, OnFailure,
@@ -116,6 +117,16 @@ pub(super) fn head_text(delivery: &Delivery) -> rusqlite::Result<String> {
     };
     serde_json::to_string(&head)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+/// The checksum of a head and a body, kept beside them.
+pub(super) fn checksum(head: &str, body: &[u8]) -> i64 {
+    let mut hash = Xxh3::new();
+    hash.update(head.as_bytes());
+    // No head holds a zero, so that none runs into its body.
+    hash.update(&[0]);
+    hash.update(body);
+    hash.digest().cast_signed()
 }
 
 /// Reads a head column.

@@ -13,6 +13,7 @@ mod reader;
 mod schema;
 mod settle;
 mod shared;
+mod soundness;
 mod writer;
 
 use std::path::Path;
@@ -26,9 +27,11 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, future};
 
 use self::change::Change;
+use self::query::ListError;
 use self::reader::Readers;
 pub use self::schema::{DATABASE_FILE, OpenError};
 use self::shared::Shared;
+use self::soundness::Mark;
 use self::writer::{Order, Task, Writer};
 use crate::clock::Clock;
 use crate::model::{
@@ -66,18 +69,23 @@ impl EmbeddedStore {
         let lock = schema::lock(path)?;
         let file = path.join(DATABASE_FILE);
         let failed = |why: String| OpenError::Failed { path: file.clone(), why };
+        let mark = Mark::open(path)?;
+        soundness::before_opening(&file, &mark)?;
         let connection = schema::open_writer(&file, cache_bytes)?;
-        let shared =
-            Shared::load(&connection, limits).map_err(|error| failed(error.to_string()))?;
+        let seen_whole = soundness::at_opening(&file, &connection)?;
+        let shared = Shared::load(&connection, limits, &file, mark)?;
         let shared = Arc::new(shared);
         let readers = |name: &str, count: usize| {
             let connections: Result<Vec<_>, _> =
                 (0..count).map(|_| schema::open_reader(&file)).collect();
             let connections = connections.map_err(|error| failed(error.to_string()))?;
-            Readers::start(name, connections).map_err(|error| failed(error.to_string()))
+            Readers::start(name, connections, &shared).map_err(|error| failed(error.to_string()))
         };
         let data = readers("store-data", 1)?;
         let queries = readers("store-query", QUERY_THREADS)?;
+        if !seen_whole {
+            readers("store-check", 1)?.look_through();
+        }
         let (orders, queue) = channel();
         let writer = Writer {
             file: file.clone(),
@@ -136,19 +144,23 @@ impl DeliveryStore for EmbeddedStore {
     }
 
     fn page(&self, host: HostNumber, limit: usize) -> StoreFuture<Vec<Pending>> {
-        self.data.ask(move |connection| reader::page(connection, host, limit))
+        let shared = self.shared.clone();
+        self.data.ask(move |connection| reader::page(connection, &shared, host, limit))
     }
 
     fn fetch(&self, ids: Vec<DeliveryId>) -> StoreFuture<Vec<(DeliveryId, Arc<Webhook>)>> {
-        self.data.ask(move |connection| reader::fetch(connection, &ids))
+        let shared = self.shared.clone();
+        self.data.ask(move |connection| reader::fetch(connection, &shared, &ids))
     }
 
     fn wakeups(&self, after: Option<HostNumber>, limit: usize) -> StoreFuture<Vec<Wakeup>> {
-        self.data.ask(move |connection| reader::wakeups(connection, after, limit))
+        let shared = self.shared.clone();
+        self.data.ask(move |connection| reader::wakeups(connection, &shared, after, limit))
     }
 
     fn overdue(&self, now: Timestamp, limit: usize) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
-        self.data.ask(move |connection| reader::overdue(connection, now, limit))
+        let shared = self.shared.clone();
+        self.data.ask(move |connection| reader::overdue(connection, &shared, now, limit))
     }
 
     fn redrive(&self, ids: Vec<DeliveryId>, now: Timestamp) -> StoreFuture<Vec<DeliveryId>> {
@@ -266,18 +278,22 @@ impl QueryStore for EmbeddedStore {
         after: Option<String>,
         limit: usize,
     ) -> BoxFuture<'static, Result<Page<DeliveryRecord>, QueryError>> {
+        let shared = self.shared.clone();
         // The question itself may fail as a query: it travels inside the reader's answer.
         self.queries
-            .ask(move |connection| Ok(query::list(connection, &filter, after.as_deref(), limit)))
+            .ask(move |connection| {
+                match query::list(connection, &shared, &filter, after.as_deref(), limit) {
+                    Ok(page) => Ok(Ok(page)),
+                    Err(ListError::BadCursor) => Ok(Err(QueryError::BadCursor)),
+                    Err(ListError::Engine(error)) => Err(error),
+                }
+            })
             .map(|answer| answer.unwrap_or_else(|error| Err(error.into())))
             .boxed()
     }
 
     fn count(&self, filter: DeliveryFilter, max: u64) -> StoreFuture<u64> {
-        self.queries
-            .ask(move |connection| Ok(query::count(connection, &filter, max)))
-            .map(|answer| answer.unwrap_or_else(Err))
-            .boxed()
+        self.queries.ask(move |connection| query::count(connection, &filter, max))
     }
 
     fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>> {

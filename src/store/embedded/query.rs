@@ -11,8 +11,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
 use super::codec;
+use super::shared::Shared;
 use crate::model::{DeliveryId, HostNumber, StoredState, Timestamp};
-use crate::store::{DeliveryFilter, DeliveryRecord, Page, Place, QueryError, StoreError};
+use crate::store::{DeliveryFilter, DeliveryRecord, Page, Place};
 
 /// Rows that one page looks at: some tens of milliseconds.
 const LOOKS: usize = 50_000;
@@ -21,6 +22,18 @@ const LOOKS: usize = 50_000;
 const DISORDER_MS: i64 = 60_000;
 /// Past the largest row number.
 const END_SEQ: i64 = i64::MAX;
+
+/// Why a list could not be made.
+pub(super) enum ListError {
+    BadCursor,
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for ListError {
+    fn from(error: rusqlite::Error) -> Self {
+        ListError::Engine(error)
+    }
+}
 
 /// A row as the filter sees it.
 struct Candidate {
@@ -191,9 +204,9 @@ fn walk(
     filter: &DeliveryFilter,
     after: Option<Cursor>,
     (limit, looks): (usize, usize),
-) -> Result<Walk, QueryError> {
-    let drive = drive(connection, filter).map_err(failed)?;
-    let host = host_number(connection, filter).map_err(failed)?;
+) -> Result<Walk, ListError> {
+    let drive = drive(connection, filter)?;
+    let host = host_number(connection, filter)?;
     let nothing = Walk { seqs: Vec::new(), next: None };
     if matches!(host, Some(None)) {
         return Ok(nothing);
@@ -205,20 +218,20 @@ fn walk(
             let below = match after {
                 None => END_SEQ,
                 Some(Cursor::Seq(seq)) => seq,
-                Some(Cursor::Id(_)) => return Err(QueryError::BadCursor),
+                Some(Cursor::Id(_)) => return Err(ListError::BadCursor),
             };
-            walk_ids(&check, &ids, below, limit).map_err(failed)
+            Ok(walk_ids(&check, &ids, below, limit)?)
         }
         Drive::Sql { text, mut first, by_id } => {
             let bounds = bounds(connection, filter, by_id, after)?;
             first.push(bounds.below);
             let mut walk = nothing;
-            let mut statement = connection.prepare_cached(text).map_err(failed)?;
-            let mut rows = statement.query(params_from_iter(first)).map_err(failed)?;
+            let mut statement = connection.prepare_cached(text)?;
+            let mut rows = statement.query(params_from_iter(first))?;
             let mut looked = 0;
             let mut last = None;
-            while let Some(row) = rows.next().map_err(failed)? {
-                let row = candidate(row).map_err(failed)?;
+            while let Some(row) = rows.next()? {
+                let row = candidate(row)?;
                 if row.accepted < bounds.stop_before {
                     return Ok(walk);
                 }
@@ -228,7 +241,7 @@ fn walk(
                 }
                 looked += 1;
                 last = Some(if by_id { Cursor::Id(row.id) } else { Cursor::Seq(row.seq) });
-                if check.passes(&row).map_err(failed)? {
+                if check.passes(&row)? {
                     walk.seqs.push(row.seq);
                 }
             }
@@ -249,7 +262,7 @@ fn bounds(
     filter: &DeliveryFilter,
     by_id: bool,
     after: Option<Cursor>,
-) -> Result<Bounds, QueryError> {
+) -> Result<Bounds, ListError> {
     let floor = filter.from.map_or(i64::MIN, |from| from.as_millis() - DISORDER_MS);
     let stop_before = Timestamp::from_millis(floor);
     let below = match (after, by_id) {
@@ -264,13 +277,11 @@ fn bounds(
         }
         (Some(Cursor::Id(id)), true) => id.as_bytes().to_vec().into(),
         (None, false) => match filter.until {
-            Some(until) => first_accepted_from(connection, until.as_millis() + DISORDER_MS)
-                .map_err(failed)?
-                .into(),
+            Some(until) => first_accepted_from(connection, until.as_millis() + DISORDER_MS)?.into(),
             None => END_SEQ.into(),
         },
         (Some(Cursor::Seq(seq)), false) => seq.into(),
-        _ => return Err(QueryError::BadCursor),
+        _ => return Err(ListError::BadCursor),
     };
     Ok(Bounds { below, stop_before })
 }
@@ -324,33 +335,30 @@ fn walk_ids(
     Ok(Walk { seqs: found, next })
 }
 
-fn failed(error: rusqlite::Error) -> QueryError {
-    QueryError::Store(StoreError::Unavailable(format!("reading failed: {error}")))
-}
-
 /// See [`crate::store::QueryStore::list`].
 pub(super) fn list(
     connection: &Connection,
+    shared: &Shared,
     filter: &DeliveryFilter,
     after: Option<&str>,
     limit: usize,
-) -> Result<Page<DeliveryRecord>, QueryError> {
+) -> Result<Page<DeliveryRecord>, ListError> {
     let after = match after {
         None => None,
-        Some(text) => Some(Cursor::read(text).ok_or(QueryError::BadCursor)?),
+        Some(text) => Some(Cursor::read(text).ok_or(ListError::BadCursor)?),
     };
     // One transaction, so that a row cannot be swept between the walk and its reading.
-    let snapshot = connection.unchecked_transaction().map_err(failed)?;
+    let snapshot = connection.unchecked_transaction()?;
     let walk = walk(&snapshot, filter, after, (limit.clamp(1, 1_000), LOOKS))?;
     let sql = format!(
         "SELECT {} FROM delivery d JOIN host h ON h.number = d.host WHERE d.seq = ?1",
         codec::RECORD_COLUMNS
     );
-    let mut statement = snapshot.prepare_cached(&sql).map_err(failed)?;
+    let mut statement = snapshot.prepare_cached(&sql)?;
     let mut rows = Vec::with_capacity(walk.seqs.len());
     for seq in &walk.seqs {
         let row = statement.query_row([seq], |row| codec::record(row, Bytes::new()));
-        rows.push(row.map_err(failed)?);
+        rows.extend(shared.readable(|| format!("delivery with seq {seq}"), row)?);
     }
     Ok(Page { rows, next: walk.next.map(Cursor::write) })
 }
@@ -360,12 +368,12 @@ pub(super) fn count(
     connection: &Connection,
     filter: &DeliveryFilter,
     max: u64,
-) -> Result<u64, StoreError> {
+) -> rusqlite::Result<u64> {
     let limit = usize::try_from(max).unwrap_or(usize::MAX);
     match walk(connection, filter, None, (limit, usize::MAX)) {
         Ok(walk) => Ok(walk.seqs.len() as u64),
-        Err(QueryError::Store(error)) => Err(error),
-        Err(QueryError::BadCursor) => Ok(0),
+        Err(ListError::Engine(error)) => Err(error),
+        Err(ListError::BadCursor) => Ok(0),
     }
 }
 

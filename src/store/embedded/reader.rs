@@ -7,10 +7,12 @@ use std::thread;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::codec;
 use super::settle::{parse_controls, parse_name};
+use super::shared::Shared;
+use super::{codec, schema, soundness};
 use crate::model::{
     Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Timestamp, Webhook,
 };
@@ -20,19 +22,24 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 /// Some threads that share one queue of questions.
 pub(super) struct Readers {
+    shared: Arc<Shared>,
     jobs: Mutex<Option<Sender<Job>>>,
 }
 
 impl Readers {
     /// One thread for each connection; they end when the readers are closed.
-    pub(super) fn start(name: &str, connections: Vec<Connection>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        name: &str,
+        connections: Vec<Connection>,
+        shared: &Arc<Shared>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for connection in connections {
             let queue = queue.clone();
             thread::Builder::new().name(name.into()).spawn(move || serve(&connection, &queue))?;
         }
-        Ok(Self { jobs: Mutex::new(Some(jobs)) })
+        Ok(Self { shared: shared.clone(), jobs: Mutex::new(Some(jobs)) })
     }
 
     /// Asks one of the threads.
@@ -42,8 +49,14 @@ impl Readers {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
+        let shared = self.shared.clone();
         let job: Job = Box::new(move |connection| {
             let result = question(connection);
+            if let Err(error) = &result
+                && schema::is_damage(error)
+            {
+                shared.give_up(&error.to_string());
+            }
             // A caller who went away wants no answer.
             let _ = answer.send(result.map_err(failed));
         });
@@ -56,6 +69,16 @@ impl Readers {
             }
             receiver.await.unwrap_or_else(|_| Err(closed()))
         })
+    }
+
+    /// Looks through what is owed, once, while others serve.
+    pub(super) fn look_through(self) {
+        let shared = self.shared.clone();
+        let _unheard = self.ask(move |connection| {
+            let findings = soundness::look_through_owed(connection)?;
+            findings.inspect(|findings| shared.give_up(findings));
+            Ok(())
+        });
     }
 
     /// Lets the threads finish what was asked and end.
@@ -85,6 +108,7 @@ fn sql_limit(limit: usize) -> i64 {
 
 pub(super) fn page(
     connection: &Connection,
+    shared: &Shared,
     host: HostNumber,
     limit: usize,
 ) -> rusqlite::Result<Vec<Pending>> {
@@ -94,30 +118,42 @@ pub(super) fn page(
          ORDER BY due, seq LIMIT ?2",
         codec::PENDING_COLUMNS
     );
-    connection.prepare_cached(&sql)?.query_map(params![host.0, limit], codec::pending)?.collect()
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![host.0, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq: i64 = row.get(0)?;
+        found.extend(shared.readable(|| format!("delivery with seq {seq}"), codec::pending(row))?);
+    }
+    Ok(found)
 }
 
 pub(super) fn fetch(
     connection: &Connection,
+    shared: &Shared,
     ids: &[DeliveryId],
 ) -> rusqlite::Result<Vec<(DeliveryId, Arc<Webhook>)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.head, b.bytes FROM delivery d LEFT JOIN body b ON b.seq = d.seq \
+        "SELECT d.head, b.bytes, d.checksum FROM delivery d LEFT JOIN body b ON b.seq = d.seq \
          WHERE d.host = ?1 AND d.id = ?2",
     )?;
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
-        let webhook = statement
-            .query_row(params![id.host().0, id.as_bytes().as_slice()], |row| {
-                let head = codec::parse_head(row.get_ref(0)?.as_str()?)?;
-                codec::webhook(head, body(row, 1)?)
-            })
-            .optional()?;
-        if let Some((webhook, _)) = webhook {
-            found.push((*id, Arc::new(webhook)));
-        }
+        let webhook =
+            statement.query_row(params![id.host().0, id.as_bytes().as_slice()], webhook).optional();
+        let webhook = shared.readable(|| format!("delivery {id}"), webhook)?.flatten();
+        found.extend(webhook.map(|webhook| (*id, Arc::new(webhook))));
     }
     Ok(found)
+}
+
+fn webhook(row: &Row<'_>) -> rusqlite::Result<Webhook> {
+    let (head, body) = (row.get_ref(0)?.as_str()?, body(row, 1)?);
+    let checksum: Option<i64> = row.get(2)?;
+    if checksum.is_some_and(|checksum| checksum != codec::checksum(head, &body)) {
+        return Err(codec::unreadable("webhook", Type::Blob, "its checksum is another"));
+    }
+    codec::webhook(codec::parse_head(head)?, body).map(|(webhook, _)| webhook)
 }
 
 fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
@@ -127,6 +163,7 @@ fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
 /// Goes from host to host along the queue's index: one seek each, however long their queues are.
 pub(super) fn wakeups(
     connection: &Connection,
+    shared: &Shared,
     after: Option<HostNumber>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Wakeup>> {
@@ -141,20 +178,30 @@ pub(super) fn wakeups(
             .query_row([last], |row| Ok((HostNumber(row.get(0)?), codec::time(row, 1)?)))
             .optional()?;
         let Some((number, due)) = hit else { break };
-        found.push(Wakeup { number, name: host_name(connection, number)?, due });
+        let name = host_name(connection, shared, number)?;
+        found.extend(name.map(|name| Wakeup { number, name, due }));
         last = i64::from(number.0);
     }
     Ok(found)
 }
 
-fn host_name(connection: &Connection, number: HostNumber) -> rusqlite::Result<HostName> {
-    connection
+/// `None` where the name of a host that has deliveries cannot be read.
+fn host_name(
+    connection: &Connection,
+    shared: &Shared,
+    number: HostNumber,
+) -> rusqlite::Result<Option<HostName>> {
+    let name = connection
         .prepare_cached("SELECT name FROM host WHERE number = ?1")?
         .query_row([number.0], |row| parse_name(row, 0))
+        .optional()
+        .and_then(|name| name.ok_or_else(|| codec::unreadable("host", Type::Text, "no name")));
+    shared.readable(|| format!("host with number {}", number.0), name)
 }
 
 pub(super) fn overdue(
     connection: &Connection,
+    shared: &Shared,
     now: Timestamp,
     limit: usize,
 ) -> rusqlite::Result<Vec<(HostName, DeliveryId)>> {
@@ -166,16 +213,22 @@ pub(super) fn overdue(
          expires <= ?1 ORDER BY expires LIMIT ?2",
     ] {
         let mut statement = connection.prepare_cached(sql)?;
-        let part = statement.query_map([now.as_millis(), sql_limit(limit)], |row| {
-            Ok((row.get(0)?, codec::id(row, 1)?))
-        })?;
-        for row in part {
-            found.push(row?);
+        let mut rows = statement.query([now.as_millis(), sql_limit(limit)])?;
+        while let Some(row) = rows.next()? {
+            let expires = row.get(0)?;
+            let id = shared
+                .readable(|| format!("delivery that expires at {expires}"), codec::id(row, 1))?;
+            found.extend(id.map(|id| (expires, id)));
         }
     }
     found.sort_unstable();
     found.truncate(limit);
-    found.into_iter().map(|(_, id)| Ok((host_name(connection, id.host())?, id))).collect()
+    let mut named = Vec::with_capacity(found.len());
+    for (_, id) in found {
+        let name = host_name(connection, shared, id.host())?;
+        named.extend(name.map(|name| (name, id)));
+    }
+    Ok(named)
 }
 
 pub(super) fn attempts(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Vec<Attempt>> {

@@ -25,7 +25,11 @@ const STATEMENTS: usize = 96;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Each entry takes the file from the version of its index to the next.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("dead_letters.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("dead_letters.sql"),
+    include_str!("checksum.sql"),
+];
 
 /// Why a store could not be opened; says what a person can do.
 #[derive(Debug)]
@@ -70,7 +74,7 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::Directory { path, why } => write!(
                 formatter,
-                "store.path {} cannot be used as a writable directory: {why}",
+                "store.path {} cannot be used, as a directory whose files can be written: {why}",
                 path.display()
             ),
             OpenError::Locked { path } => write!(
@@ -86,8 +90,9 @@ impl fmt::Display for OpenError {
             ),
             OpenError::Damaged { path, why } => write!(
                 formatter,
-                "{} is damaged or not a database of ours: {why}; put a backup in its place, or \
-                 move it away to begin with an empty store",
+                "{} is damaged or not a database of ours: {why}; stop here and copy the directory, \
+                 then put a backup in its place, or save what can be read with `sqlite3 \
+                 hostline.db .recover`, or move all its files away to begin with an empty store",
                 path.display()
             ),
             OpenError::Failed { path, why } => {
@@ -134,6 +139,9 @@ pub(super) fn open_writer(file: &Path, cache_bytes: usize) -> Result<Connection,
     for (migration, to) in missing.iter().zip(version + 1..) {
         migrate(&mut connection, migration, to).map_err(|error| explain(file, &error))?;
     }
+    // The engine opens what it may only read, too, and would refuse every write later.
+    let writable = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+    writable.map_err(|error| explain(file, &error))?;
     Ok(connection)
 }
 
@@ -192,7 +200,7 @@ fn migrate(connection: &mut Connection, migration: &str, to: i64) -> rusqlite::R
     transaction.commit()
 }
 
-fn explain(file: &Path, error: &rusqlite::Error) -> OpenError {
+pub(super) fn explain(file: &Path, error: &rusqlite::Error) -> OpenError {
     let (path, why) = (file.to_path_buf(), error.to_string());
     match error.sqlite_error_code() {
         _ if is_damage(error) => OpenError::Damaged { path, why },

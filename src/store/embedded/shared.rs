@@ -1,18 +1,25 @@
 //! What is known without asking the file: counts, hosts' names and numbers, how commits fare.
 //! The writer thread alone changes the counts, after a commit; everyone reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::schema::{self, OpenError};
+use super::soundness::{self, Mark};
 use crate::model::{HostName, HostNumber};
 use crate::store::{PendingSink, StoreCounts, StoreHealth, StoreLimits};
 
 /// Names kept in memory, past which the cache is begun anew: about 150 MB.
 const NAMES_MAX: usize = 1_000_000;
+/// Damaged rows that are told one by one; past so many nobody reads them.
+const DAMAGED_MAX: usize = 10_000;
+/// No count gets there: a trigger a microsecond for 285 years.
+const COUNT_MAX: i64 = 1 << 53;
 /// Weight of the newest commit in the averages: they follow about the last twenty.
 const AVERAGE_WEIGHT: f64 = 0.05;
 
@@ -59,6 +66,12 @@ struct Names {
 
 /// Shared by the writer, the readers and the callers.
 pub(super) struct Shared {
+    file: PathBuf,
+    mark: Mark,
+    /// Why the store was given up.
+    lost: OnceLock<String>,
+    /// Rows that could not be read, so that each is reported once.
+    damaged: Mutex<HashSet<String>>,
     pub limits: StoreLimits,
     pub sink: OnceLock<Arc<dyn PendingSink>>,
     /// Operations sent to the writer and not answered.
@@ -71,9 +84,21 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Counts what a file holds, by its narrow indexes alone.
-    pub(super) fn load(connection: &Connection, limits: StoreLimits) -> rusqlite::Result<Self> {
-        let (sums, owed) = recount(connection)?;
+    pub(super) fn load(
+        connection: &Connection,
+        limits: StoreLimits,
+        file: &Path,
+        mark: Mark,
+    ) -> Result<Self, OpenError> {
+        let (sums, owed) = recount(connection).map_err(|error| schema::explain(file, &error))?;
+        let sums = plausible(connection, sums).map_err(|error| schema::explain(file, &error))?;
+        soundness::report_lost_commits(file, &mark, sums.commits);
+        mark.note(sums.commits);
         Ok(Self {
+            file: file.into(),
+            mark,
+            lost: OnceLock::new(),
+            damaged: Mutex::default(),
             limits,
             sink: OnceLock::new(),
             waiting: AtomicU64::new(0),
@@ -107,6 +132,9 @@ impl Shared {
 
     /// Puts the effect of a commit in force.
     pub(super) fn apply(&self, sums: Sums, owed: &HashMap<HostNumber, Owed>) {
+        if self.sums().commits != sums.commits {
+            self.mark.note(sums.commits);
+        }
         *self.sums.write().unwrap_or_else(PoisonError::into_inner) = sums;
         let mut all = self.owed.write().unwrap_or_else(PoisonError::into_inner);
         for (host, change) in owed {
@@ -140,7 +168,42 @@ impl Shared {
 
     pub(super) fn health(&self) -> StoreHealth {
         let health = self.health.read().unwrap_or_else(PoisonError::into_inner).clone();
-        StoreHealth { waiting: self.waiting.load(Ordering::Relaxed), ..health }
+        StoreHealth {
+            waiting: self.waiting.load(Ordering::Relaxed),
+            damaged_rows: self.damaged().len() as u64,
+            lost: self.lost.get().cloned(),
+            ..health
+        }
+    }
+
+    /// Says that nothing can be done with the file any more: the process has to end.
+    pub(super) fn give_up(&self, why: &str) {
+        if self.lost.set(why.into()).is_ok() {
+            soundness::leave_word(&self.file, why);
+            log::error!(why; "the store is damaged and given up; the next start looks through it");
+        }
+    }
+
+    /// Passes a row on, but leaves out one that is damaged, by name in the log.
+    pub(super) fn readable<T>(
+        &self,
+        name: impl FnOnce() -> String,
+        row: rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        let error = match row {
+            Ok(row) => return Ok(Some(row)),
+            Err(error) if soundness::is_of_row(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let (name, mut damaged) = (name(), self.damaged());
+        if damaged.len() < DAMAGED_MAX && damaged.insert(name.clone()) {
+            log::error!(row = name.as_str(), error:% = error; "a stored row is damaged and left out");
+        }
+        Ok(None)
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn committed(&self, operations: usize, took: Duration) {
@@ -177,6 +240,23 @@ pub(super) fn stored_sums(connection: &Connection) -> rusqlite::Result<Sums> {
             Ok(Sums { by_state, commits: row.get(0)?, accepted: row.get(1)? })
         },
     )
+}
+
+/// Counts that cannot be: a damaged one must neither stop accepting (its number would be given a
+/// second time) nor run over.
+fn plausible(connection: &Connection, mut sums: Sums) -> rusqlite::Result<Sums> {
+    let found = sums;
+    let last: Option<i64> =
+        connection.query_row("SELECT max(seq) FROM delivery", [], |row| row.get(0))?;
+    let counts = sums.by_state.iter_mut().chain([&mut sums.accepted, &mut sums.commits]);
+    for count in counts.filter(|count| !(0..COUNT_MAX).contains(*count)) {
+        *count = 0;
+    }
+    sums.accepted = sums.accepted.max(last.unwrap_or(0));
+    if sums != found {
+        log::error!(found:? = found, taken:? = sums; "stored counts were damaged and are mended");
+    }
+    Ok(sums)
 }
 
 /// Counts what is owed, host by host, by the narrow indexes alone.

@@ -105,6 +105,17 @@ pub(super) struct Writer {
     pub lock: DirectoryLock,
 }
 
+/// Without its writer the store is of no use, so a panic here ends the process in order.
+struct GivesUp(Arc<Shared>);
+
+impl Drop for GivesUp {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.give_up("the writer broke");
+        }
+    }
+}
+
 type Group = Vec<Box<dyn Work>>;
 
 /// Who is told that the store is closed; `None` when every caller is gone.
@@ -113,11 +124,15 @@ type Goodbye = Option<oneshot::Sender<Result<(), StoreError>>>;
 impl Writer {
     /// Serves until told to close, or until every caller is gone.
     pub(super) fn run(mut self) {
+        let _broken = GivesUp(self.shared.clone());
         let mut standing = Standing::Sound;
         loop {
             let (group, close) = self.gather();
             if !group.is_empty() {
                 standing = self.serve(group, standing);
+            }
+            if let Standing::Lost(why) = &standing {
+                self.shared.give_up(why);
             }
             if let Some(done) = close {
                 self.finish(standing, done);
