@@ -6,14 +6,10 @@
 mod chaos;
 mod process;
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaos::{Book, Callers};
+use chaos::{Book, Callers, Faults};
 use process::{Receiver, Server};
 
 /// Callers that trigger all the time.
@@ -22,50 +18,6 @@ const CALLERS: usize = 4;
 const TRIES: usize = 20;
 /// Exit code of a process that gave its store up.
 const GAVE_UP: i32 = 70;
-
-/// The library that breaks the disk, and its control file.
-struct Faults {
-    library: PathBuf,
-    path: PathBuf,
-    control: File,
-}
-
-impl Faults {
-    /// `None` where there is no C compiler.
-    fn build(directory: &Path) -> Option<Self> {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/preload.c");
-        let library = directory.join("preload.so");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]);
-        let built = compiler.arg(&library).arg(source).arg("-ldl").status().ok()?;
-        assert!(built.success(), "the library of faults is not valid C");
-        let path = directory.join("control");
-        let control = OpenOptions::new().create_new(true).read(true).write(true).open(&path);
-        let control = control.expect("a control file");
-        control.write_all_at(&[0; 128], 0).expect("written");
-        Some(Self { library, path, control })
-    }
-
-    fn under(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", &self.library).env("HOSTLINE_FAULTS", &self.path);
-    }
-
-    fn set(&self, fault: &str) {
-        let mut text = [0; 128];
-        text[..fault.len()].copy_from_slice(fault.as_bytes());
-        self.control.write_all_at(&text, 0).expect("written");
-    }
-
-    fn clear(&self) {
-        self.set("");
-    }
-
-    fn fired(&self) -> u32 {
-        let mut bytes = [0; 4];
-        self.control.read_exact_at(&mut bytes, 64).expect("read");
-        u32::from_ne_bytes(bytes)
-    }
-}
 
 /// A server on a disk that can be broken, with callers, and a receiver that gets it all.
 struct Scene {

@@ -4,8 +4,11 @@
 #![allow(dead_code)] // each test file uses its part
 
 use std::collections::{HashMap, HashSet};
+use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -170,5 +173,49 @@ impl Callers {
         for thread in self.threads {
             thread.join().expect("callers do not panic");
         }
+    }
+}
+
+/// The library that breaks the disk, and its control file.
+pub struct Faults {
+    library: PathBuf,
+    path: PathBuf,
+    control: File,
+}
+
+impl Faults {
+    /// `None` where there is no C compiler.
+    pub fn build(directory: &Path) -> Option<Self> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/preload.c");
+        let library = directory.join("preload.so");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]);
+        let built = compiler.arg(&library).arg(source).arg("-ldl").status().ok()?;
+        assert!(built.success(), "the library of faults is not valid C");
+        let path = directory.join("control");
+        let control = OpenOptions::new().create_new(true).read(true).write(true).open(&path);
+        let control = control.expect("a control file");
+        control.write_all_at(&[0; 128], 0).expect("written");
+        Some(Self { library, path, control })
+    }
+
+    pub fn under(&self, command: &mut Command) {
+        command.env("LD_PRELOAD", &self.library).env("HOSTLINE_FAULTS", &self.path);
+    }
+
+    pub fn set(&self, fault: &str) {
+        let mut text = [0; 128];
+        text[..fault.len()].copy_from_slice(fault.as_bytes());
+        self.control.write_all_at(&text, 0).expect("written");
+    }
+
+    pub fn clear(&self) {
+        self.set("");
+    }
+
+    pub fn fired(&self) -> u32 {
+        let mut bytes = [0; 4];
+        self.control.read_exact_at(&mut bytes, 64).expect("read");
+        u32::from_ne_bytes(bytes)
     }
 }

@@ -1,11 +1,11 @@
 /* Makes reads, writes and syncs of the store's files fail, as a dying disk does. For LD_PRELOAD;
- * built and steered by tests/disk.rs. Nothing else of the process is touched.
+ * built and steered by tests/chaos. Nothing else of the process is touched.
  *
  * HOSTLINE_FAULTS names a control file of 128 bytes that is mapped, so that the test changes its
  * mind while the process runs: text `<what> <when> <error>` at 0, and at 64 the number of faults
  * so far.
- *   what:  fsync | write (nothing is written) | torn (half is written, then the error) |
- *          short (half is written and said so) | read
+ *   what:  fsync | lie (nothing is synced, and no error) | write (nothing is written) |
+ *          torn (half is written, then the error) | short (half is written and said so) | read
  *   when:  once | always
  *   error: EIO | ENOSPC
  */
@@ -74,9 +74,14 @@ static int fails(const char *what, int file) {
     return 1;
 }
 
-int fsync(int file) { return fails("fsync", file) ? -1 : real_fsync(file); }
+#define SYNC(CALL)                        \
+    if (fails("fsync", file)) return -1;  \
+    if (fails("lie", file)) return 0;     \
+    return CALL;
 
-int fdatasync(int file) { return fails("fsync", file) ? -1 : real_fdatasync(file); }
+int fsync(int file) { SYNC(real_fsync(file)) }
+
+int fdatasync(int file) { SYNC(real_fdatasync(file)) }
 
 #define WRITE(CALL, SOME)                                   \
     if (fails("write", file)) return -1;                    \
