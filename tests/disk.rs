@@ -7,9 +7,9 @@ mod chaos;
 mod process;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chaos::{Book, Callers, Faults};
+use chaos::{Book, Callers, Disk, Faults};
 use process::{Receiver, Server};
 
 /// Callers that trigger all the time.
@@ -215,6 +215,63 @@ fn a_start_on_a_broken_disk_serves_or_says_why_not() {
         scene.faults.clear();
         scene.assert_nothing_lost(&format!("start with {fault} (ended: {ended:?})"));
     }
+}
+
+/// Holds room on the small disk that is freed later, as a person would.
+const FILLER_BYTES: usize = 16 << 20;
+/// Refusals for so long show the disk full: room in the log is found again within a second.
+const FULL_AFTER: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_full_disk_refuses_settles_what_it_took_and_goes_on_when_there_is_room() {
+    let disk = match Disk::make(40) {
+        Ok(disk) => disk,
+        Err(why) => return chaos::skip(&why),
+    };
+    let data = disk.path().join("data");
+    std::fs::create_dir(&data).expect("made");
+    let filler = disk.path().join("filler");
+    std::fs::write(&filler, vec![0; FILLER_BYTES]).expect("room for it");
+    let receiver = Receiver::start(|_| (200, "", Duration::ZERO));
+    let book: Arc<Book> = Arc::default();
+    let mut server = Server::start(&data, &[]);
+    let host = |verb: &str| format!("/v1/hosts/{}/{verb}", receiver.host());
+    assert_eq!(server.post(&host("pause"), "").status / 100, 2);
+
+    let body = format!("\"{}\"", "x".repeat(8_000));
+    let mut last_accepted = Instant::now();
+    while last_accepted.elapsed() < FULL_AFTER {
+        let before = book.count();
+        let answer = chaos::trigger(server.address, &receiver.url("/"), &body);
+        book.note(&answer.expect("an answer"));
+        if book.count() > before {
+            last_accepted = Instant::now();
+        } else {
+            chaos::pause(Duration::from_millis(20));
+        }
+    }
+    book.assert_orderly();
+    let accepted = book.count();
+    assert!(!server.is_ready(), "a full disk is told by /readyz");
+
+    assert_eq!(server.post(&host("resume"), "").status / 100, 2, "room for what operators ask");
+    let repeated = book.assert_delivered(&receiver);
+    chaos::wait_until("all outcomes are written on the full disk", || {
+        server.get("/v1/stats").json()["deliveries"]["delivered"] == accepted
+    });
+    let answer = chaos::trigger(server.address, &receiver.url("/"), &body).expect("an answer");
+    assert_eq!(answer.status, 503, "room for outcomes is not given to triggers");
+
+    std::fs::remove_file(filler).expect("removed");
+    chaos::wait_until("ready again by itself", || server.is_ready());
+    server.trigger(&receiver.url("/"), &body);
+    assert_eq!(server.ended(), None);
+    server.kill();
+    let server = Server::start(&data, &[]);
+    let after = server.get("/v1/stats").json();
+    assert_eq!(after["deliveries"]["accepted"], accepted + 1);
+    server.kill();
+    println!("full after {accepted}, all settled on the full disk, {repeated} sent twice");
 }
 
 /// Processor time of a process, from `/proc`.

@@ -8,77 +8,15 @@ mod chaos;
 mod process;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaos::{Book, Callers, Faults};
+use chaos::{Book, Callers, Disk, Faults, run};
 use process::{Receiver, Server};
 
 /// Callers that trigger all the time.
 const CALLERS: usize = 8;
-/// EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH, given to the directory that is its argument.
-const SHUTDOWN: &str = "import fcntl, os, struct, sys
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
-
-/// A file system in a file, mounted; unmounted when dropped.
-struct Disk {
-    directory: tempfile::TempDir,
-}
-
-impl Disk {
-    /// `None`, and why, where it cannot be had.
-    fn make() -> Result<Self, String> {
-        if !chaos::is_root() {
-            return Err("mounting a file system needs root".into());
-        }
-        let disk = Self { directory: tempfile::tempdir().expect("a directory") };
-        fs::create_dir(disk.path()).expect("made");
-        run("truncate", &["-s", "256M", &disk.image()])?;
-        run("mkfs.ext4", &["-q", "-F", &disk.image()])?;
-        disk.mount()?;
-        Ok(disk)
-    }
-
-    fn image(&self) -> String {
-        self.directory.path().join("image").display().to_string()
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("mounted")
-    }
-
-    fn mount(&self) -> Result<(), String> {
-        run("mount", &["-o", "loop", &self.image(), &self.path().display().to_string()])
-    }
-
-    fn unmount(&self) -> Result<(), String> {
-        run("umount", &[&self.path().display().to_string()])
-    }
-
-    /// The power goes.
-    fn cut(&self) -> Result<(), String> {
-        run("python3", &["-c", SHUTDOWN, &self.path().display().to_string()])
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // A server that still runs is killed before; where it is not mounted there is nothing to do.
-        let _unmounted = self.unmount();
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.map_err(|error| format!("{program}: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
-    }
-}
-
 /// Whether a file that was written and not synced is gone or empty, or nobody knows: the proof that
 /// the power really goes.
 fn is_gone(file: &Path) -> bool {
@@ -87,7 +25,7 @@ fn is_gone(file: &Path) -> bool {
 
 #[test]
 fn loss_of_power_under_load_loses_nothing_that_was_accepted() {
-    let disk = match Disk::make() {
+    let disk = match Disk::make(256) {
         Ok(disk) => disk,
         Err(why) => return chaos::skip(&why),
     };
@@ -143,7 +81,7 @@ fn loss_of_power_under_load_loses_nothing_that_was_accepted() {
 /// deliveries are lost. No software can help that; here it shows what the test above would see.
 #[test]
 fn a_disk_that_lies_about_syncing_is_found_out_by_this_harness() {
-    let disk = match Disk::make() {
+    let disk = match Disk::make(256) {
         Ok(disk) => disk,
         Err(why) => return chaos::skip(&why),
     };

@@ -4,7 +4,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -217,5 +217,67 @@ impl Faults {
         let mut bytes = [0; 4];
         self.control.read_exact_at(&mut bytes, 64).expect("read");
         u32::from_ne_bytes(bytes)
+    }
+}
+
+/// EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH, given to the directory that is its argument.
+const SHUTDOWN: &str = "import fcntl, os, struct, sys
+fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
+
+/// A file system in a file, mounted; unmounted when dropped.
+pub struct Disk {
+    directory: tempfile::TempDir,
+}
+
+impl Disk {
+    /// One of so many MiB; says why where it cannot be had.
+    pub fn make(mib: u32) -> Result<Self, String> {
+        if !is_root() {
+            return Err("mounting a file system needs root".into());
+        }
+        let disk = Self { directory: tempfile::tempdir().expect("a directory") };
+        fs::create_dir(disk.path()).expect("made");
+        run("truncate", &["-s", &format!("{mib}M"), &disk.image()])?;
+        run("mkfs.ext4", &["-q", "-F", &disk.image()])?;
+        disk.mount()?;
+        Ok(disk)
+    }
+
+    fn image(&self) -> String {
+        self.directory.path().join("image").display().to_string()
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("mounted")
+    }
+
+    pub fn mount(&self) -> Result<(), String> {
+        run("mount", &["-o", "loop", &self.image(), &self.path().display().to_string()])
+    }
+
+    pub fn unmount(&self) -> Result<(), String> {
+        run("umount", &[&self.path().display().to_string()])
+    }
+
+    /// The power goes.
+    pub fn cut(&self) -> Result<(), String> {
+        run("python3", &["-c", SHUTDOWN, &self.path().display().to_string()])
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // A server that still runs is killed before; where it is not mounted there is nothing to do.
+        let _unmounted = self.unmount();
+    }
+}
+
+/// Runs a program to its end.
+pub fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }

@@ -6,6 +6,7 @@
 //! decides: parked, it is released; blocking, the key waits.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -127,6 +128,9 @@ impl<'a> Change<'a> {
             if let Some(used) = self.used_key(idempotency, now)? {
                 return Ok(Ok(used));
             }
+        }
+        if self.shared.short.load(Ordering::Relaxed) {
+            return Ok(Err(StoreError::Unavailable("the disk is full".into())));
         }
         let max_pending = self.shared.limits.max_pending;
         let owed = u64::try_from(self.effect.sums.owed()).unwrap_or(0);

@@ -6,6 +6,7 @@
 //! no list of the API stands before it; in WAL mode readers and the writer never wait for each
 //! other.
 
+mod ballast;
 mod change;
 mod codec;
 mod query;
@@ -26,6 +27,7 @@ use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, future};
 
+use self::ballast::Ballast;
 use self::change::Change;
 use self::query::ListError;
 use self::reader::Readers;
@@ -75,6 +77,11 @@ impl EmbeddedStore {
         let seen_whole = soundness::at_opening(&file, &connection)?;
         let shared = Shared::load(&connection, limits, &file, mark)?;
         let shared = Arc::new(shared);
+        let ballast = Ballast::open(path, clock.moment());
+        if !ballast.is_held() {
+            shared.short.store(true, Ordering::Relaxed);
+            shared.refusing("the disk has no room for the ballast");
+        }
         let readers = |name: &str, count: usize| {
             let connections: Result<Vec<_>, _> =
                 (0..count).map(|_| schema::open_reader(&file)).collect();
@@ -94,6 +101,7 @@ impl EmbeddedStore {
             shared: shared.clone(),
             orders: queue,
             connection: Some(connection),
+            ballast,
             lock,
         };
         thread::Builder::new()

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ pub(super) struct Shared {
     damaged: Mutex<HashSet<String>>,
     pub limits: StoreLimits,
     pub sink: OnceLock<Arc<dyn PendingSink>>,
+    /// The disk is full and its ballast given up: outcomes are written, nothing is accepted.
+    pub short: AtomicBool,
     /// Operations sent to the writer and not answered.
     pub waiting: AtomicU64,
     sums: RwLock<Sums>,
@@ -101,6 +103,7 @@ impl Shared {
             damaged: Mutex::default(),
             limits,
             sink: OnceLock::new(),
+            short: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             sums: RwLock::new(sums),
             owed: RwLock::new(owed),
@@ -215,7 +218,21 @@ impl Shared {
         health.last_commit_size = operations as u64;
         health.commit_size += (size - health.commit_size) * weight;
         health.commit_us += (micros - health.commit_us) * weight;
-        if health.refusing.take().is_some() {
+        self.clear_refusal(&mut health);
+    }
+
+    /// Whether writes were refused and have not been taken again.
+    pub(super) fn is_refusing(&self) -> bool {
+        self.health.read().unwrap_or_else(PoisonError::into_inner).refusing.is_some()
+    }
+
+    /// Notes that nothing is refused any more, unless the disk is full.
+    pub(super) fn takes_writes(&self) {
+        self.clear_refusal(&mut self.health.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn clear_refusal(&self, health: &mut StoreHealth) {
+        if !self.short.load(Ordering::Relaxed) && health.refusing.take().is_some() {
             log::warn!("the store takes writes again");
         }
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use rusqlite::{Connection, ErrorCode};
 
+use super::ballast::Ballast;
 use super::change::Change;
 use super::schema::{self, DirectoryLock};
 use super::shared::{Shared, Sums, stored_sums};
@@ -28,6 +29,8 @@ use crate::store::StoreError;
 const GROUP_MAX: usize = 1_000;
 /// How long a settlement may wait for an accept to ride with; the contract allows 100 ms in all.
 const LAZY: Duration = Duration::from_millis(20);
+/// How often a store that refuses writes looks whether it can take them again.
+const MEND: Duration = Duration::from_secs(1);
 /// So many waiting settlements are worth a commit of their own.
 const LAZY_MAX: usize = 512;
 
@@ -102,6 +105,7 @@ pub(super) struct Writer {
     pub orders: Receiver<Order>,
     /// `None` only between two attempts at opening the file anew.
     pub connection: Option<Connection>,
+    pub ballast: Ballast,
     pub lock: DirectoryLock,
 }
 
@@ -128,9 +132,10 @@ impl Writer {
         let mut standing = Standing::Sound;
         loop {
             let (group, close) = self.gather();
-            if !group.is_empty() {
-                standing = self.serve(group, standing);
-            }
+            standing = match group.is_empty() {
+                true => self.idle(standing),
+                false => self.serve(group, standing),
+            };
             if let Standing::Lost(why) = &standing {
                 self.shared.give_up(why);
             }
@@ -150,6 +155,7 @@ impl Writer {
             let wait = lazy_until.map(|until| self.clock.moment().until(until));
             let order = match wait {
                 _ if hurry => self.orders.try_recv().map_err(|_| RecvTimeoutError::Timeout),
+                None if self.shared.is_refusing() => self.orders.recv_timeout(MEND),
                 None => self.orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(wait) => self.orders.recv_timeout(wait),
             };
@@ -171,7 +177,7 @@ impl Writer {
 
     fn serve(&mut self, group: Group, standing: Standing) -> Standing {
         let size = group.len() as u64;
-        let standing = match self.recover(standing) {
+        let standing = match self.mend(standing) {
             Standing::Sound => self.commit(group),
             Standing::Suspect => {
                 let why = "the file is being recovered after a failed commit";
@@ -238,6 +244,25 @@ impl Writer {
         standing
     }
 
+    /// Recovers the file and the ballast, where they need it.
+    fn mend(&mut self, standing: Standing) -> Standing {
+        if self.shared.short.load(Ordering::Relaxed) {
+            let restored = self.ballast.restore(self.clock.moment());
+            self.shared.short.store(!restored, Ordering::Relaxed);
+        }
+        self.recover(standing)
+    }
+
+    /// Mends while nobody calls: a store that says it is not ready may not be called again before
+    /// it says that it is.
+    fn idle(&mut self, standing: Standing) -> Standing {
+        let standing = self.mend(standing);
+        if let Standing::Sound = standing {
+            self.shared.takes_writes();
+        }
+        standing
+    }
+
     /// Opens the file anew and syncs all of it, where that is needed.
     fn recover(&mut self, standing: Standing) -> Standing {
         let Standing::Suspect = standing else { return standing };
@@ -276,13 +301,19 @@ impl Writer {
         self.connection.as_ref().and_then(|connection| stored_sums(connection).ok())
     }
 
-    /// Rolls back and says why.
-    fn refuse(&self, error: &rusqlite::Error) -> StoreError {
+    /// Rolls back and says why. On a full disk the ballast goes, for the outcomes to come.
+    fn refuse(&mut self, error: &rusqlite::Error) -> StoreError {
         if let Some(connection) = &self.connection
             && !connection.is_autocommit()
             && let Err(error) = execute(connection, "ROLLBACK")
         {
             log::warn!("rolling back failed error={error}");
+        }
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            self.shared.short.store(true, Ordering::Relaxed);
+            if self.ballast.give_up(self.clock.moment()) {
+                log::warn!("the disk is full: the ballast is given up, nothing new is accepted");
+            }
         }
         let why = error.to_string();
         self.shared.refusing(&why);
