@@ -17,6 +17,9 @@ const SLEW_PER_MILLION: i64 = 500;
 /// How often the slew is worked out; the rate above needs no finer step.
 const SLEW_EVERY: Duration = Duration::from_secs(1);
 
+/// A clock that shows less was never set: 2026 began before this program was released.
+const UNSET_BEFORE: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
 /// Reads time. Cheap to clone; clones share the anchor.
 #[derive(Clone)]
 pub struct Clock(Arc<Source>);
@@ -81,6 +84,21 @@ impl Clock {
     /// The anchored wall clock.
     pub fn wall(&self) -> Timestamp {
         self.now().wall
+    }
+
+    /// Takes what is known to be past (from an earlier run) for now, where the system's clock is
+    /// plainly not set: a machine that starts in 1970 would else wait for decades before anything
+    /// is due. A clock that may be right is believed. Answers how far it is behind.
+    pub fn not_before(&self, known: Timestamp) -> Duration {
+        let now = self.wall();
+        let behind = now.until(known);
+        if let Source::System(anchor) = &*self.0
+            && now < UNSET_BEFORE
+        {
+            let behind_millis = i64::try_from(behind.as_millis()).unwrap_or(0);
+            anchor.slewed_millis.fetch_add(behind_millis, Ordering::Relaxed);
+        }
+        behind
     }
 
     /// The system's wall clock as it is, jumps included: for signatures and dates on the wire.

@@ -182,7 +182,7 @@ fn damage(directory: &Path, case: u64) -> String {
             format!("{any} a directory")
         }
         12 => cut(&file("-shm"), &mut dice),
-        _ => flip(&directory.join("hostline.commits"), 0..21, &mut dice),
+        _ => flip(&directory.join("hostline.commits"), 0..u64::MAX, &mut dice),
     }
 }
 

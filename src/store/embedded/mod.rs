@@ -75,7 +75,7 @@ impl EmbeddedStore {
         soundness::before_opening(&file, &mark)?;
         let connection = schema::open_writer(&file, cache_bytes)?;
         let seen_whole = soundness::at_opening(&file, &connection)?;
-        let shared = Shared::load(&connection, limits, &file, mark)?;
+        let shared = Shared::load(&connection, limits, &file, (mark, clock.clone()))?;
         let shared = Arc::new(shared);
         let ballast = Ballast::open(path, clock.moment());
         if !ballast.is_held() {

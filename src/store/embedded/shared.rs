@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::schema::{self, OpenError};
 use super::soundness::{self, Mark};
+use crate::clock::Clock;
 use crate::model::{HostName, HostNumber};
 use crate::store::{PendingSink, StoreCounts, StoreHealth, StoreLimits};
 
@@ -68,6 +69,7 @@ struct Names {
 pub(super) struct Shared {
     file: PathBuf,
     mark: Mark,
+    clock: Clock,
     /// Why the store was given up.
     lost: OnceLock<String>,
     /// Rows that could not be read, so that each is reported once.
@@ -90,15 +92,24 @@ impl Shared {
         connection: &Connection,
         limits: StoreLimits,
         file: &Path,
-        mark: Mark,
+        (mark, clock): (Mark, Clock),
     ) -> Result<Self, OpenError> {
         let (sums, owed) = recount(connection).map_err(|error| schema::explain(file, &error))?;
         let sums = plausible(connection, sums).map_err(|error| schema::explain(file, &error))?;
         soundness::report_lost_commits(file, &mark, sums.commits);
-        mark.note(sums.commits);
+        let behind_s = clock.not_before(mark.wall).as_secs();
+        if behind_s > 0 {
+            log::warn!(
+                behind_s, last_commit:% = mark.wall, due_from:% = clock.wall();
+                "the system clock is behind the last commit: what was due by then waits until it \
+                 is due again"
+            );
+        }
+        mark.note(sums.commits, clock.wall());
         Ok(Self {
             file: file.into(),
             mark,
+            clock,
             lost: OnceLock::new(),
             damaged: Mutex::default(),
             limits,
@@ -136,7 +147,7 @@ impl Shared {
     /// Puts the effect of a commit in force.
     pub(super) fn apply(&self, sums: Sums, owed: &HashMap<HostNumber, Owed>) {
         if self.sums().commits != sums.commits {
-            self.mark.note(sums.commits);
+            self.mark.note(sums.commits, self.clock.wall());
         }
         *self.sums.write().unwrap_or_else(PoisonError::into_inner) = sums;
         let mut all = self.owed.write().unwrap_or_else(PoisonError::into_inner);

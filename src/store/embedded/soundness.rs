@@ -2,9 +2,9 @@
 //! read. SQLite has no checksums in its file and drops the rest of a log at the first bad frame
 //! without a word, so what it cannot tell is kept beside it.
 //!
-//! - `hostline.commits` holds the number of the last commit that was acknowledged. It is written
-//!   after each one without a sync: it may lag behind the file after a loss of power, and is never
-//!   ahead of it. A file that is behind has lost something.
+//! - `hostline.commits` holds the number of the last commit that was acknowledged, and its time.
+//!   It is written after each one without a sync: it may lag behind the file after a loss of power,
+//!   and is never ahead of it. A file that is behind has lost something; so has a clock.
 //! - `hostline.suspect` says that damage was met while running. The process ends, and the next
 //!   opening looks through the whole file before it serves anything: it refuses, or it knows that
 //!   the file is sound. So no supervisor restarts it in circles.
@@ -18,8 +18,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::schema::{DATABASE_FILE, MIGRATIONS, OpenError, is_damage};
+use crate::model::Timestamp;
 
 /// Name of the file with the number of the last acknowledged commit.
 const COMMITS_FILE: &str = "hostline.commits";
@@ -33,8 +35,10 @@ const FINDINGS_MAX: u32 = 5;
 /// The number of the last acknowledged commit, beside the file.
 pub(super) struct Mark {
     file: File,
-    /// What it held when it was opened.
+    /// The number that it held when it was opened.
     pub found: i64,
+    /// The time of that commit; the epoch where none is known.
+    pub wall: Timestamp,
 }
 
 impl Mark {
@@ -45,15 +49,29 @@ impl Mark {
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).read(true).write(true);
         let file = options.open(&path).map_err(refused)?;
-        // What is no number was never written, or is damaged: it tells nothing.
-        let found = fs::read_to_string(&path).unwrap_or_default().trim().parse().unwrap_or(0);
-        Ok(Self { file, found })
+        // A line that is not whole tells nothing.
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let (found, wall) = read_mark(&text).unwrap_or_default();
+        Ok(Self { file, found, wall })
     }
 
     /// Notes a commit. Where this fails, a later loss may go unnoticed; nothing is lost by it.
-    pub(super) fn note(&self, commits: i64) {
-        let _unnoted = self.file.write_all_at(format!("{commits:020}\n").as_bytes(), 0);
+    pub(super) fn note(&self, commits: i64, wall: Timestamp) {
+        let _unnoted = self.file.write_all_at(mark_line(commits, wall).as_bytes(), 0);
     }
+}
+
+fn mark_line(commits: i64, wall: Timestamp) -> String {
+    let numbers = format!("{commits:020} {:020}", wall.as_millis());
+    format!("{numbers} {:016x}\n", xxh3_64(numbers.as_bytes()))
+}
+
+/// What a line says, where it is as it was written.
+fn read_mark(line: &str) -> Option<(i64, Timestamp)> {
+    let mut words = line.split_whitespace();
+    let commits = words.next()?.parse().ok()?;
+    let wall = Timestamp::from_millis(words.next()?.parse().ok()?);
+    (mark_line(commits, wall) == line).then_some((commits, wall))
 }
 
 /// The files of a store, as they are before the engine touches them: it deletes the log of an
