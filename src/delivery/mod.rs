@@ -7,6 +7,7 @@ pub mod guard;
 mod head;
 pub mod host;
 pub mod live;
+mod patience;
 pub mod recorder;
 pub mod request;
 mod resolve;

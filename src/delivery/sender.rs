@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use super::connect::{Connect, Security};
 use super::guard::AddressGuard;
 use super::head;
+use super::patience;
 use super::request::{self, Stamp};
 use super::resolve::Resolvers;
 use super::tls;
@@ -156,13 +157,14 @@ impl Parts {
         let started = shared.clock.moment();
         let trace = RefCell::new(Trace::new(shared.clock.clone(), started, false));
         let timeout = shared.settings.sender.timeout;
-        let ended = tokio::time::timeout(timeout, self.exchange(request, &trace)).await;
+        let exchange = self.exchange(request, &trace);
+        let ended = patience::within(timeout, &shared.clock, exchange).await;
         let trace = trace.into_inner();
         let outcome = match ended {
-            Ok(Ok(answer)) => Outcome::Answered(answer),
-            Ok(Err(Fault::Blocked(reason))) => Outcome::Blocked { reason },
-            Ok(Err(fault)) => Outcome::NoAnswer { reason: fault.to_string(), timed_out: false },
-            Err(_) => {
+            Some(Ok(answer)) => Outcome::Answered(answer),
+            Some(Err(Fault::Blocked(reason))) => Outcome::Blocked { reason },
+            Some(Err(fault)) => Outcome::NoAnswer { reason: fault.to_string(), timed_out: false },
+            None => {
                 let stage = trace.stage.get().words();
                 let reason = format!("timed out after {} {stage}", in_words(timeout));
                 Outcome::NoAnswer { reason, timed_out: true }
