@@ -7,10 +7,16 @@
 mod chaos;
 mod process;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use chaos::{Book, Callers};
+use hostline::cli::receiver::{Behaviour, Fate, Limit, LimitHeaders, Received, Receiver as Bucket};
 use process::{Arrival, Receiver, Server};
+use rustix::process::Signal;
+use serde_json::Value;
 
 /// What a timer may be late under load, and what a test waits for in vain at most.
 const LATE_MAX: Duration = Duration::from_secs(5);
@@ -143,7 +149,7 @@ fn jump(seconds: i64) {
     failing.wait_for(1);
     asking.wait_for(1);
     down.wait_for(2);
-    let asked_at = std::time::Instant::now();
+    let asked_at = Instant::now();
     send(&server, &ok, r#","delay":"3s""#);
     machine.jump(seconds);
 
@@ -247,4 +253,108 @@ fn a_start_an_hour_earlier_says_so_and_waits_no_longer_than_that() {
     let _server = machine.start();
     held.wait_for(HELD);
     asking.wait_for(2);
+}
+
+/// What the limited receivers allow a second, and at once after a pause.
+const LIMIT: u32 = 100;
+/// Triggers for each limited receiver: more than it allows until the test ends.
+const BACKLOG: usize = 1_500;
+
+fn stop_length() -> Duration {
+    Duration::from_secs(if chaos::long() { 120 } else { 5 })
+}
+
+/// A receiver with a token bucket that notes when it was asked and what it answered.
+struct Limited {
+    receiver: Bucket,
+    seen: Arc<Mutex<Vec<(Instant, bool)>>>,
+}
+
+impl Limited {
+    fn start(limit_headers: LimitHeaders) -> Self {
+        let limit = Some(Limit::per_second(f64::from(LIMIT)));
+        let behaviour = Behaviour { limit, limit_headers, ..Behaviour::default() };
+        let seen: Arc<Mutex<Vec<(Instant, bool)>>> = Arc::default();
+        let noting = seen.clone();
+        let observer = Box::new(move |received: &Received| {
+            let refused = received.fate == Fate::Answered(429);
+            noting.lock().expect("not poisoned").push((Instant::now(), refused));
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let receiver = Bucket::start_observed(address, behaviour, observer).expect("a receiver");
+        Self { receiver, seen }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/", self.receiver.address())
+    }
+
+    /// Requests and refusals from `from` for so long.
+    fn within(&self, from: Instant, length: Duration) -> (u32, u32) {
+        let seen = self.seen.lock().expect("not poisoned");
+        let of_time = seen.iter().filter(|(at, _)| (from..from + length).contains(at));
+        of_time.fold((0, 0), |(all, refused), (_, is_refused)| {
+            (all + 1, refused + u32::from(*is_refused))
+        })
+    }
+}
+
+fn batch(server: &Server, url: &str, count: usize) -> Vec<String> {
+    let line = format!("{{\"webhook\":{{\"url\":\"{url}\",\"body\":1}}}}\n");
+    let headers = [("content-type", "application/x-ndjson")];
+    let body = line.repeat(count);
+    let answer = server.send("POST", "/v1/triggers/batch", &headers, body.as_bytes());
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let rows = answer.json()["data"].as_array().expect("results").clone();
+    let id = |row: &Value| row["deliveries"][0]["id"].as_str().expect("an id").to_owned();
+    rows.iter().map(id).collect()
+}
+
+#[test]
+fn a_stopped_process_wakes_without_a_burst_and_blames_no_host() {
+    let data = tempfile::tempdir().expect("a directory");
+    // Far below the stop, so that all that is in flight runs out of time in it.
+    let server = Server::start(data.path(), &["sender.timeout=2s"]);
+    let limited = [LimitHeaders::XRateLimit, LimitHeaders::RetryAfter].map(Limited::start);
+    for receiver in &limited {
+        batch(&server, &receiver.url(), BACKLOG);
+    }
+    let slow = Receiver::start(|_| (200, "", Duration::from_millis(700)));
+    let quick = Receiver::start(|_| (200, "", Duration::ZERO));
+    let slow_ids = batch(&server, &slow.url("/"), 100);
+    slow.wait_for(20);
+    let book: Arc<Book> = Arc::default();
+    let callers = Callers::start(4, server.address, &quick.url("/"), "1", &book);
+    chaos::pause(Duration::from_millis(1_500));
+
+    server.signal(Signal::STOP);
+    chaos::pause(stop_length());
+    let woken = Instant::now();
+    server.signal(Signal::CONT);
+    chaos::pause(Duration::from_secs(3));
+
+    for (receiver, name) in limited.iter().zip(["X-RateLimit", "Retry-After"]) {
+        let (first, refused) = receiver.within(woken, Duration::from_secs(1));
+        let (later, refused_later) = receiver.within(woken, Duration::from_secs(3));
+        println!(
+            "{name}: {first} in the first second, {refused} of them 429; {later} in 3 s, {refused_later} 429"
+        );
+        assert!(first <= 2 * LIMIT, "{name}: a burst of {first} in the first second");
+        assert!(refused_later <= later / 20, "{name}: {refused_later} of {later} refused");
+        assert!(later >= LIMIT, "{name}: hardly anything was sent: {later}");
+    }
+    callers.stop();
+    for id in &slow_ids {
+        let delivery = server.wait_for(id, &["delivered"]);
+        let attempts = delivery["attempts"].as_array().expect("a list");
+        assert_eq!(attempts.len(), 1, "nothing ran out of time by our own pause: {delivery}");
+    }
+    book.assert_delivered(&quick);
+    book.assert_orderly();
+    for receiver in [&slow, &quick] {
+        let host = server.get(&format!("/v1/hosts/{}", receiver.host())).json();
+        assert_eq!(host["state"], "healthy", "{host}");
+    }
+    let log = chaos::log_of(data.path());
+    assert!(!log.contains("cooling_down"), "a host was found unhealthy: {log}");
 }
