@@ -14,7 +14,7 @@ use crate::delivery::host::HostCommand;
 use crate::delivery::router::{Broadcast, Command};
 use crate::delivery::shard::Surroundings;
 use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
-use crate::model::{DeliveryId, HostControls, HostName, HostNumber, StoredState};
+use crate::model::{DeliveryId, End, HostControls, HostName, HostNumber, StoredState};
 use crate::store::{DeliveryRecord, StoreError};
 
 /// How long an answer of a host actor is waited for: it answers in microseconds, unless its arbiter
@@ -147,7 +147,16 @@ impl Parts {
         }
         let asked =
             self.ask(id, record.host, true, |reply| HostCommand::Cancel(vec![id], reply)).await?;
-        Ok(asked.first().copied().unwrap_or(Cancelled::Unknown))
+        let outcome = asked.first().copied().unwrap_or(Cancelled::Unknown);
+        if outcome != Cancelled::Done {
+            return Ok(outcome);
+        }
+        // It may have ended otherwise between the look and the wish.
+        let state = self.around.store.find(id).await?.map(|record| record.state);
+        match state {
+            Some(StoredState::Ended(end)) if end != End::Cancelled => Ok(Cancelled::Ended),
+            _ => Ok(Cancelled::Done),
+        }
     }
 
     async fn control(

@@ -351,7 +351,8 @@ impl World {
             self.actor_died(number);
             panic!("simulated: the actor breaks");
         }
-        Receiving { world: self.clone(), host: index }
+        let actor = self.with(|inner| inner.receivers[index].actor);
+        Receiving { world: self.clone(), host: index, actor }
     }
 
     /// An operator's wish is on its way.
@@ -389,7 +390,12 @@ impl World {
         self.store.find(id).now_or_never().expect("memory does not wait").expect("it is open")
     }
 
-    fn arrive(&self, host: usize, request: &AttemptRequest) -> (Reply, Duration, usize) {
+    fn arrive(
+        &self,
+        host: usize,
+        actor: u32,
+        request: &AttemptRequest,
+    ) -> (Reply, Duration, usize) {
         let (now, wall) = (self.now(), self.wall());
         let record = self.record(request.id);
         let key =
@@ -398,13 +404,15 @@ impl World {
         self.with(|inner| {
             inner.requests += 1;
             let token = inner.requests;
-            inner.check(now, wall, host, request, record.as_ref(), &others);
+            // What a dead actor had just sent comes in nevertheless.
+            if inner.receivers[host].actor == actor {
+                inner.check(now, wall, host, request, record.as_ref(), &others);
+            }
             let (reply, latency) = inner.reply(now, host);
             let name = inner.name(request.id);
             let number = request.number;
             inner.say(now, &format!("h{host} gets {name} #{number}: {reply} in {latency:?}"));
-            let receiver = &mut inner.receivers[host];
-            receiver.open.insert((receiver.actor, token), request.id);
+            inner.receivers[host].open.insert((actor, token), request.id);
             (reply, latency, token)
         })
     }
@@ -735,13 +743,14 @@ impl std::fmt::Display for Reply {
 pub struct Receiving {
     world: Arc<World>,
     host: usize,
+    /// Which of the actor's lives it belongs to.
+    actor: u32,
 }
 
 impl Sender for Receiving {
     fn attempt(&self, request: AttemptRequest) -> LocalBoxFuture<'static, Report> {
-        let (world, host) = (self.world.clone(), self.host);
-        let (reply, latency, token) = world.arrive(host, &request);
-        let actor = world.receivers(|receivers| receivers[host].actor);
+        let (world, host, actor) = (self.world.clone(), self.host, self.actor);
+        let (reply, latency, token) = world.arrive(host, actor, &request);
         async move {
             tokio::time::sleep(latency).await;
             world.answered(host, actor, token, &request, &reply);
