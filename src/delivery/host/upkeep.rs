@@ -36,7 +36,8 @@ impl HostActor {
         let changes = self.note_condition(standing, now);
         let changed = !changes.is_empty();
         self.touched |= standing.condition != self.shown;
-        let save_due = self.unsaved && now.moment.since(self.saved) >= SAVE_EVERY;
+        // A stop waits for what is in flight, and would not wait a second for its lesson.
+        let save_due = self.unsaved && (self.quiet || now.moment.since(self.saved) >= SAVE_EVERY);
         if changed || save_due {
             self.save(changes, now);
         }
