@@ -57,7 +57,8 @@ impl HostActor {
 
     /// A condition that has lasted becomes an interval.
     pub(super) fn note_condition(&mut self, standing: &Standing, now: Now) -> Vec<ConditionChange> {
-        if standing.condition == self.noted {
+        // What it does not remember yet is no news, and must not be written over.
+        if standing.condition == self.noted || !self.remembered {
             self.candidate = None;
             return Vec::new();
         }
@@ -83,6 +84,9 @@ impl HostActor {
     }
 
     pub(super) fn save(&mut self, changes: Vec<ConditionChange>, now: Now) {
+        if !self.remembered {
+            return;
+        }
         self.saved = now.moment;
         self.unsaved = false;
         let saved = self.state.save(now).to_json();
