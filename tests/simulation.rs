@@ -13,6 +13,8 @@ mod faulty;
 mod plan;
 #[path = "simulation/run.rs"]
 mod run;
+#[path = "simulation/stories.rs"]
+mod stories;
 #[path = "simulation/world.rs"]
 mod world;
 

@@ -288,22 +288,24 @@ impl History<'_> {
     async fn control(&mut self, life: &Life, host: usize, change: impl FnOnce(&mut HostControls)) {
         let mut controls = self.controls[host].clone();
         change(&mut controls);
-        self.world.control_asked(host, !controls.paused);
-        while life.engine.control(self.names[host].clone(), controls.clone()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
         let own = limits_of(&self.settings, &self.names[host]);
         let set = &controls.policy.limits;
         let rate = set.requests_per_second.zip(set.burst).or(own.rate);
         let limits = Limits { in_flight: set.in_flight.unwrap_or(own.in_flight), rate };
+        self.world.control_asked(host, !controls.paused, limits);
+        while life.engine.control(self.names[host].clone(), controls.clone()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         self.world.control_made(host, controls.paused, limits);
         self.controls[host] = controls;
     }
 
     async fn purge(&mut self, life: &Life, host: usize) {
-        let before: Vec<DeliveryId> =
-            self.ids(|owed, state| owed.host == host && is_owed(state)).collect();
-        for id in &before {
+        let all = self.world.owed().into_iter().filter(|(id, owed)| {
+            owed.host == host && self.world.record(*id).is_some_and(|one| is_owed(one.state))
+        });
+        let before: Vec<(DeliveryId, Owed)> = all.collect();
+        for (id, _) in &before {
             self.world.change(*id, |owed| owed.cancel_asked = true);
         }
         let out: HashSet<DeliveryId> =
@@ -313,12 +315,13 @@ impl History<'_> {
         if purged.is_err() {
             return;
         }
-        for id in before.into_iter().filter(|id| !out.contains(id)) {
-            let Some(record) = self.world.record(id) else { continue };
-            let sent = self.world.receivers(|all| all[host].open.values().any(|open| *open == id));
-            // One that failed while the purge went on may be owed again; it was in flight.
-            if record.state == StoredState::Pending && record.attempts == 0 && !sent {
-                self.world.violated(format!("{id} is pending after a purge"));
+        let after: HashMap<DeliveryId, Owed> = self.world.owed().into_iter().collect();
+        for (id, owed) in before {
+            // What is in flight finishes, and may be owed again then.
+            let was_out = out.contains(&id) || after[&id].sent > owed.sent;
+            let state = self.world.record(id).map(|record| record.state);
+            if state == Some(StoredState::Pending) && !was_out {
+                self.world.violated(format!("d{} is pending after a purge", owed.order));
             }
         }
     }

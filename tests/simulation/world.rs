@@ -40,7 +40,9 @@ pub struct Owed {
     pub cancel_asked: bool,
     /// It was asked to be redriven at some time.
     pub redriven: bool,
-    /// Answers, over all lives.
+    /// Requests, over all lives.
+    pub sent: u32,
+    /// Answers, likewise.
     pub successes: u32,
     pub permanent: u32,
     pub failures: u32,
@@ -63,6 +65,7 @@ impl Owed {
             certain: false,
             cancel_asked: false,
             redriven: false,
+            sent: 0,
             successes: 0,
             permanent: 0,
             failures: 0,
@@ -122,7 +125,7 @@ pub struct Receiver {
     /// While an operator's wish is on its way either limits may be in force.
     unsure: bool,
     unsure_until: Duration,
-    former_in_flight: u32,
+    in_flight_unsure: u32,
     pace: Option<Bucket>,
     paused_since: Option<Duration>,
     /// Requests under way, by life of the actor.
@@ -183,7 +186,7 @@ impl World {
                 limits,
                 unsure: false,
                 unsure_until: Duration::ZERO,
-                former_in_flight: 0,
+                in_flight_unsure: 0,
                 pace,
                 paused_since: None,
                 open: BTreeMap::new(),
@@ -356,11 +359,12 @@ impl World {
     }
 
     /// An operator's wish is on its way.
-    pub fn control_asked(&self, host: usize, resumes: bool) {
+    pub fn control_asked(&self, host: usize, resumes: bool, limits: Limits) {
         self.with(|inner| {
             let receiver = &mut inner.receivers[host];
             receiver.unsure = true;
-            receiver.former_in_flight = receiver.former_in_flight.max(receiver.limits.in_flight);
+            let most = limits.in_flight.max(receiver.limits.in_flight);
+            receiver.in_flight_unsure = receiver.in_flight_unsure.max(most);
             if resumes {
                 receiver.paused_since = None;
             }
@@ -413,6 +417,9 @@ impl World {
             let number = request.number;
             inner.say(now, &format!("h{host} gets {name} #{number}: {reply} in {latency:?}"));
             inner.receivers[host].open.insert((actor, token), request.id);
+            if let Some(owed) = inner.owed.get_mut(&request.id) {
+                owed.sent += 1;
+            }
             (reply, latency, token)
         })
     }
@@ -561,7 +568,7 @@ impl Inner {
         }
         let unsure = receiver.unsure || now < receiver.unsure_until;
         let most = match unsure {
-            true => receiver.limits.in_flight.max(receiver.former_in_flight),
+            true => receiver.in_flight_unsure,
             false => receiver.limits.in_flight,
         };
         let out = receiver.open.keys().filter(|(actor, _)| *actor == receiver.actor).count();
@@ -570,7 +577,7 @@ impl Inner {
         }
         let receiver = &mut self.receivers[host];
         if !unsure {
-            receiver.former_in_flight = 0;
+            receiver.in_flight_unsure = 0;
         }
         if let Some(pace) = receiver.pace.as_mut().filter(|pace| !unsure && pace.at <= now)
             && !pace.take(now)
