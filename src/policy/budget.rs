@@ -111,7 +111,12 @@ impl Budget {
     /// Whether a wait ran out since the last call; it is forgotten then.
     pub fn wait_ended(&mut self, now: Moment) -> bool {
         let Some(wait) = self.wait.filter(|wait| wait.until <= now) else { return false };
-        self.scouting |= wait.capped;
+        if wait.capped {
+            // The window that asked for it would go on holding the one request that is to ask.
+            self.scouting = true;
+            self.window = None;
+            self.pace = None;
+        }
         self.wait = None;
         true
     }
@@ -366,6 +371,20 @@ mod tests {
         assert!(budget.admits(0, at(0)).is_err());
         assert!(budget.wait_ended(at(3_600_000)));
         let _held = budget.admits(0, at(3_600_000));
+    }
+
+    #[test]
+    fn a_host_whose_window_is_days_long_is_asked_once_an_hour() {
+        let mut budget = Budget::default();
+        let hour = 3_600_000;
+        read(&mut budget, &bucket(10, 0, 100 * hour), false, 0, 0);
+        for asked in 1..4 {
+            assert!(budget.admits(0, at(asked * hour - 1)).is_err());
+            assert!(budget.wait_ended(at(asked * hour)));
+            assert_eq!(budget.admits(0, at(asked * hour)), Ok(()));
+            assert_eq!(budget.admits(1, at(asked * hour)), Err(None), "one at a time");
+            read(&mut budget, &bucket(10, 0, 50 * hour), false, asked * hour, asked * hour);
+        }
     }
 
     #[test]
