@@ -49,6 +49,9 @@ pub(super) fn vet(text: &str, ports: &[u16]) -> Result<Vetted, FieldError> {
     if target.as_str().len() > URL_MAX {
         return refuse(format!("is longer than {URL_MAX} bytes once it is percent-encoded"));
     }
+    if !target.host().is_well_formed() {
+        return refuse("has a host name with nothing between two dots, or before the first".into());
+    }
     if target.host().without_port().len() > HOST_MAX {
         return refuse(format!("has a host name of more than {HOST_MAX} characters"));
     }
@@ -174,6 +177,9 @@ mod tests {
             ("https://shop.example:99999/", "port"),
             ("https://a@/", "cannot be read"),
             ("https://[::1/", "cannot be read"),
+            ("https://shop.example../", "between two dots"),
+            ("https://a..example/", "between two dots"),
+            ("https://./", "between two dots"),
         ] {
             assert!(detail(text).contains(words), "{text}: {}", detail(text));
         }

@@ -29,7 +29,13 @@ impl HostName {
         (bare && anonymous && !text.contains('/')).then_some(())?;
         // ":80" and ":443" are a scheme's default and never part of a name.
         let port = url.port().filter(|port| *port != 443);
-        Some(Self::from_parts(url.host_str()?, port))
+        Some(Self::from_parts(url.host_str()?, port)).filter(Self::is_well_formed)
+    }
+
+    /// Whether no label of the name is empty: `a..` and `.` pass for hosts in URLs, but no resolver
+    /// knows them, and a dot less would be another host.
+    pub fn is_well_formed(&self) -> bool {
+        self.without_port().split('.').all(|label| !label.is_empty())
     }
 
     /// Joins a host as the `url` crate writes it and a port that is not the scheme's default.
@@ -147,6 +153,8 @@ mod tests {
         assert_eq!(parse("bücher.example"), Some("xn--bcher-kva.example".into()));
         assert_eq!(parse("[::1]:8080"), Some("[::1]:8080".into()));
         assert_eq!(parse("a/b"), None);
+        assert_eq!(parse("shop.example.."), None);
+        assert_eq!(parse("."), None);
         assert_eq!(parse("user@a"), None);
         assert_eq!(parse(""), None);
     }
