@@ -144,7 +144,8 @@ impl Budget {
             } else if now >= window.resets {
                 // A new window that nothing is known of yet: the last pace goes on, and what is out
                 // stays under the limit that the host named.
-                let limit = window.limit.unwrap_or(u64::MAX);
+                // A limit of none says nothing, and nothing out would be waited for for ever.
+                let limit = window.limit.unwrap_or(u64::MAX).max(1);
                 if u64::from(in_flight) >= limit {
                     return Err(None);
                 }
@@ -385,6 +386,15 @@ mod tests {
             assert_eq!(budget.admits(1, at(asked * hour)), Err(None), "one at a time");
             read(&mut budget, &bucket(10, 0, 50 * hour), false, asked * hour, asked * hour);
         }
+    }
+
+    #[test]
+    fn a_limit_of_none_holds_until_the_reset_and_no_longer() {
+        let mut budget = Budget::default();
+        read(&mut budget, &bucket(0, 0, 5_000), false, 0, 0);
+        assert_eq!(budget.admits(0, at(0)), Err(Some(at(5_000))));
+        assert!(budget.wait_ended(at(5_000)));
+        assert_eq!(budget.admits(0, at(5_000)), Ok(()));
     }
 
     #[test]
