@@ -146,7 +146,9 @@ pub(crate) fn explain<'de, T: Deserialize<'de>>(
     bytes: &'de [u8],
     error: &serde_json::Error,
 ) -> Refusal {
-    if !error.is_data() {
+    // A number where a word is wanted is reported as bad syntax, which it is not.
+    let is_json = error.is_data() || serde_json::from_slice::<serde_json::Value>(bytes).is_ok();
+    if !is_json {
         return Refusal::Malformed {
             detail: without_place(error),
             line: error.line(),
@@ -156,7 +158,12 @@ pub(crate) fn explain<'de, T: Deserialize<'de>>(
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Err(tracked) => {
-            Refusal::invalid(pointer_of(tracked.path()), without_place(tracked.inner()))
+            let inner = tracked.inner();
+            let detail = match inner.is_data() {
+                true => without_place(inner),
+                false => "is of a wrong type; a word in quotes is taken here".into(),
+            };
+            Refusal::invalid(pointer_of(tracked.path()), detail)
         }
         // What follows the value was at fault, which only the untracked parse looks at.
         Ok(_) => Refusal::invalid("", without_place(error)),
@@ -211,6 +218,8 @@ mod tests {
             (r#"{"priority":"urgent"}"#, "/priority", "unknown variant"),
             (r#"{"webhook":{"url":"a","body":[1],"method":"PATCH"}}"#, "/webhook/method", "POST"),
             (r#"{"deliver_at":"tomorrow"}"#, "/deliver_at", "RFC 3339"),
+            (r#"{"webhook":{"url":"a","method":1}}"#, "/webhook/method", "a word in quotes"),
+            (r#"{"priority":[]}"#, "/priority", "a word in quotes"),
             (r#"[]"#, "", "a trigger"),
         ];
         for (text, pointer, words) in cases {
