@@ -4,7 +4,8 @@ mod connect;
 pub mod engine;
 pub mod feeder;
 pub mod guard;
-mod head;
+#[doc(hidden)] // reached by the fuzzing of tests/fuzzing
+pub mod head;
 pub mod host;
 pub mod live;
 mod patience;

@@ -9,6 +9,8 @@
 mod ballast;
 mod change;
 mod codec;
+#[doc(hidden)] // reached by tests/fuzzing alone
+pub mod fuzzing;
 mod query;
 mod reader;
 mod schema;
