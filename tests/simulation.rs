@@ -26,7 +26,7 @@ use plan::{Bounds, Plan};
 use run::{Lived, live};
 
 /// Histories of a plain `cargo test`.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1_000;
 /// Lines of a failing history that are printed: the fault is near its end.
 const SHOWN: usize = 150;
 

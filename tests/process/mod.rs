@@ -315,6 +315,11 @@ impl Receiver {
         look(&self.arrivals.lock().expect("not poisoned"))
     }
 
+    /// Takes what has come since the last time, so that a long run holds little.
+    pub fn take(&self) -> Vec<Arrival> {
+        std::mem::take(&mut self.arrivals.lock().expect("not poisoned"))
+    }
+
     pub fn count(&self) -> usize {
         self.arrivals.lock().expect("not poisoned").len()
     }

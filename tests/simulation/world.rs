@@ -610,7 +610,7 @@ impl Inner {
                 (Reply::limited(allowed, bucket, headers, retry_after), quick)
             }
             Temper::Flapping { period } => {
-                let up = now.as_millis() / period.as_millis().max(1) % 2 == 0;
+                let up = (now.as_millis() / period.as_millis().max(1)).is_multiple_of(2);
                 (if up { Reply::ok() } else { Reply::Refuse }, quick)
             }
             Temper::Hanging => match dice.u32(0..4) {
