@@ -574,9 +574,7 @@ impl HostActor {
         let mut outcomes = Vec::with_capacity(ids.len());
         let mut commits = Vec::new();
         for id in ids {
-            // What was answered and is not written down yet is past cancelling too.
-            let is_over = self.settling.contains_key(&id) && !self.state.queue().holds(id);
-            if self.state.is_in_flight(id) || is_over {
+            if self.state.is_in_flight(id) {
                 outcomes.push(Cancelled::InFlight);
                 continue;
             }
