@@ -69,6 +69,10 @@ fn sizes(process: u32) -> (u64, usize) {
     (rss, descriptors)
 }
 
+fn count(value: &serde_json::Value) -> u64 {
+    value.as_u64().expect("a count")
+}
+
 #[test]
 fn a_long_run_with_a_kill_a_minute_loses_nothing_and_stays_level() {
     let Ok(minutes) = std::env::var("HOSTLINE_SOAK_MINUTES") else {
@@ -110,8 +114,8 @@ fn a_long_run_with_a_kill_a_minute_loses_nothing_and_stays_level() {
         let accepted = load.accepted.lock().expect("not poisoned").len();
         println!(
             "{minute:>6} {accepted:>9} {:>10} {:>8} {:>8} {:>13} {rss:>8} {descriptors:>12}",
-            counts["delivered"],
-            counts["pending"],
+            count(&counts["delivered"]),
+            count(&counts["pending"]),
             arrived.len(),
             load.refused.load(Ordering::Relaxed),
         );
