@@ -17,7 +17,7 @@ use hostline::delivery::live::LiveEngine;
 use hostline::delivery::router::Router;
 use hostline::delivery::sender::Sender;
 use hostline::delivery::shard::{ArbiterCounters, Surroundings};
-use hostline::delivery::{Cancelled, Engine};
+use hostline::delivery::{Cancelled, Engine, HostCondition};
 use hostline::model::{
     Delivery, DeliveryId, End, HostControls, HostName, LimitOverrides, Method, OnFailure, Pending,
     PolicyOverrides, StoredState, Target, Timestamp, Webhook,
@@ -35,6 +35,8 @@ use crate::world::{Limits, Owed, World, limits_of};
 /// What becomes good is given this long: lost hints are made good within a minute and retries
 /// within half a one, and slow hosts have whole queues to work off.
 const PATIENCE: Duration = Duration::from_secs(1800);
+/// Work that is due for so long, and not sent though nothing hinders, is overlooked.
+const OVERLOOKED: Duration = Duration::from_secs(10);
 /// Actors that nothing holds are gone after their timeout and the store's last answers.
 const QUIET: Duration = Duration::from_secs(100);
 
@@ -91,6 +93,7 @@ pub fn live(plan: &Plan) -> Lived {
         controls: vec![HostControls::default(); plan.tempers.len()],
         next: 0,
         submitted: 0,
+        news_lost: false,
         wall: START,
         downtime: Duration::ZERO,
     };
@@ -118,6 +121,8 @@ struct History<'a> {
     /// The step that comes next.
     next: usize,
     submitted: usize,
+    /// News of the store were lost at some time.
+    news_lost: bool,
     /// When the last life ended.
     wall: Timestamp,
     /// How long the process is down before the next.
@@ -208,7 +213,10 @@ impl History<'_> {
                     front.set(|mood| mood.fault = None);
                 });
             }
-            Event::LoseHints(count) => self.world.lost_hints.store(count, Ordering::Relaxed),
+            Event::LoseHints(count) => {
+                self.news_lost = true;
+                self.world.lost_hints.store(count, Ordering::Relaxed);
+            }
             Event::BreakActors { sending, reading } => {
                 self.world.break_actors(sending);
                 life.front.set(|mood| mood.breaks = reading);
@@ -418,6 +426,7 @@ impl History<'_> {
                 break;
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
+            self.audit_promptness(life).await;
         }
         if !self.world.violations().is_empty() {
             return;
@@ -428,6 +437,34 @@ impl History<'_> {
         }
         if let Some(left) = life.leftovers() {
             self.world.violated(format!("left over when all is done: {left}"));
+        }
+    }
+
+    /// In a good world no actor that may send leaves due work lying. Where news were lost it finds
+    /// that work within a minute.
+    async fn audit_promptness(&self, life: &Life) {
+        if self.news_lost {
+            return;
+        }
+        let long_ago = life.clock.wall().minus(OVERLOOKED);
+        for (host, name) in self.names.iter().enumerate() {
+            let due = |id: DeliveryId| {
+                let record = self.world.record(id)?;
+                (record.state == StoredState::Pending && record.due < long_ago).then_some(id)
+            };
+            let mine = self.ids(|owed, _| owed.host == host).filter_map(due).next();
+            let (last, died) = self.world.receivers(|all| (all[host].last, all[host].died));
+            let quiet = last + OVERLOOKED < self.world.now();
+            let (Some(id), false, true) = (mine, died, quiet) else { continue };
+            let Some(snapshot) = life.engine.host(name.clone()).await else { continue };
+            // A learned rate grows while it is waited for, so that it may hold no more and the
+            // alarm is still to come.
+            let free = snapshot.state == HostCondition::Healthy
+                && snapshot.in_flight == 0
+                && snapshot.budget.learned_rate.is_none();
+            if free && snapshot.age_s > OVERLOOKED.as_secs() {
+                self.world.violated(format!("{id} is overlooked by {snapshot:?}"));
+            }
         }
     }
 

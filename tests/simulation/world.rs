@@ -134,6 +134,8 @@ pub struct Receiver {
     actor: u32,
     /// It died in this life of the process.
     pub died: bool,
+    /// When the last request came.
+    pub last: Duration,
     /// Asked with 429 or 503 to be left alone from the first until the second.
     wait: Option<(Duration, Duration)>,
 }
@@ -192,6 +194,7 @@ impl World {
                 open: BTreeMap::new(),
                 actor: 0,
                 died: false,
+                last: Duration::ZERO,
                 wait: None,
             }
         });
@@ -417,6 +420,7 @@ impl World {
             let number = request.number;
             inner.say(now, &format!("h{host} gets {name} #{number}: {reply} in {latency:?}"));
             inner.receivers[host].open.insert((actor, token), request.id);
+            inner.receivers[host].last = now;
             if let Some(owed) = inner.owed.get_mut(&request.id) {
                 owed.sent += 1;
             }
