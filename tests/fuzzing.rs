@@ -1,8 +1,8 @@
 //! Hostile input: every kept input of `tests/corpus` is judged, and so are inputs made of them.
 //!
 //! `HOSTLINE_FUZZ_RUNS=N` sets how many are made for each target, `HOSTLINE_FUZZ_SECONDS=N` how
-//! long each target is fed instead, `HOSTLINE_FUZZ_TARGET=NAME` takes one alone. Coverage guides
-//! `scripts/fuzz`, which calls the same functions.
+//! long each target is fed instead, `HOSTLINE_FUZZ_TARGET=NAME` takes one alone; `scripts/fuzz` sets
+//! them. The functions take any bytes, so that a fuzzer that coverage guides can call them too.
 
 #[path = "front/engine.rs"]
 #[allow(dead_code)] // the front end's own tests use the rest
