@@ -476,6 +476,46 @@ fn damage_met_while_running_ends_the_process_once_and_not_in_circles() {
 }
 
 #[test]
+fn a_damaged_row_is_named_and_stops_no_other() {
+    let receiver = Receiver::start(|_| (200, "", Duration::ZERO));
+    let data = tempfile::tempdir().expect("a directory");
+    let server = Server::start(data.path(), &[]);
+    let control = |server: &Server, verb: &str| {
+        let answer = server.post(&format!("/v1/hosts/{}/{verb}", receiver.host()), "");
+        assert_eq!(answer.status / 100, 2, "{}", answer.text());
+    };
+    control(&server, "pause");
+    let ids: Vec<String> =
+        (0..20).map(|number| server.trigger(&receiver.url("/"), &number.to_string())).collect();
+    assert_eq!(server.terminate(), Some(0));
+    let file = rusqlite::Connection::open(data.path().join(DATABASE_FILE)).expect("opened");
+    for damage in [
+        "UPDATE body SET bytes = x'39' WHERE seq = 1",
+        "UPDATE delivery SET head = '{' WHERE seq = 5",
+        "UPDATE delivery SET id = x'00' WHERE seq = 9",
+    ] {
+        assert_eq!(file.execute(damage, []).expect("damaged"), 1);
+    }
+    drop(file);
+
+    let mut server = Server::start(data.path(), &[]);
+    control(&server, "resume");
+    receiver.wait_for(17);
+    let busy = chaos::cpu_time(server.id());
+    chaos::pause(Duration::from_secs(1));
+    let spent = chaos::cpu_time(server.id()) - busy;
+    assert!(spent < Duration::from_millis(500), "spins on what it cannot read: {spent:?} in 1 s");
+    assert_eq!(receiver.count(), 17, "what is damaged is not sent");
+    assert_eq!(server.ended(), None);
+    let log = chaos::log_of(data.path());
+    for name in [&format!("delivery {}", ids[0]), &format!("delivery {}", ids[4]), "seq 9"] {
+        let lines = log.lines().filter(|line| line.contains(name) && line.contains("damaged"));
+        assert_eq!(lines.count(), 1, "{name} is named once: {log}");
+    }
+    assert_eq!(server.get("/v1/stats").json()["store"]["damaged_rows"], 3);
+}
+
+#[test]
 fn a_store_without_permission_is_refused() {
     let data = tempfile::tempdir().expect("a directory");
     drop(Server::start(data.path(), &[]));

@@ -134,9 +134,9 @@ fn nothing_is_acknowledged_on_a_disk_that_fails_for_good() {
         match ended {
             // Up, it takes triggers again by itself once the disk is well.
             None => {
-                let busy = cpu_time(server.id());
+                let busy = chaos::cpu_time(server.id());
                 chaos::pause(Duration::from_secs(1));
-                let spent = cpu_time(server.id()) - busy;
+                let spent = chaos::cpu_time(server.id()) - busy;
                 assert!(spent < Duration::from_millis(500), "{fault}: spins, {spent:?} in 1 s");
                 scene.faults.clear();
                 let callers = scene.callers(&server);
@@ -272,14 +272,4 @@ fn a_full_disk_refuses_settles_what_it_took_and_goes_on_when_there_is_room() {
     assert_eq!(after["deliveries"]["accepted"], accepted + 1);
     server.kill();
     println!("full after {accepted}, all settled on the full disk, {repeated} sent twice");
-}
-
-/// Processor time of a process, from `/proc`.
-fn cpu_time(id: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
-    let after_name = stat.rsplit(')').next().expect("a name in brackets");
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks = [11, 12].map(|field| fields[field].parse::<u64>().expect("a number"));
-    // Linux counts in hundredths of a second.
-    Duration::from_millis(10 * ticks.iter().sum::<u64>())
 }

@@ -281,3 +281,13 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
         false => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }
+
+/// Processor time of a process, from `/proc`.
+pub fn cpu_time(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+    let after_name = stat.rsplit(')').next().expect("a name in brackets");
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = [11, 12].map(|field| fields[field].parse::<u64>().expect("a number"));
+    // Linux counts in hundredths of a second.
+    Duration::from_millis(10 * ticks.iter().sum::<u64>())
+}

@@ -28,6 +28,7 @@ use std::thread;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, future};
+use rusqlite::InterruptHandle;
 
 use self::ballast::Ballast;
 use self::change::Change;
@@ -35,7 +36,7 @@ use self::query::ListError;
 use self::reader::Readers;
 pub use self::schema::{DATABASE_FILE, OpenError};
 use self::shared::Shared;
-use self::soundness::Mark;
+use self::soundness::{LookOn, Mark};
 use self::writer::{Order, Task, Writer};
 use crate::clock::Clock;
 use crate::model::{
@@ -59,6 +60,8 @@ pub struct EmbeddedStore {
     shared: Arc<Shared>,
     data: Readers,
     queries: Readers,
+    /// Ends the look through a large file, which would hold up the last checkpoint.
+    check: Option<InterruptHandle>,
 }
 
 impl EmbeddedStore {
@@ -76,7 +79,7 @@ impl EmbeddedStore {
         let mark = Mark::open(path)?;
         soundness::before_opening(&file, &mark)?;
         let connection = schema::open_writer(&file, cache_bytes)?;
-        let seen_whole = soundness::at_opening(&file, &connection)?;
+        let look_on = soundness::at_opening(&file, &connection)?;
         let shared = Shared::load(&connection, limits, &file, (mark, clock.clone()))?;
         let shared = Arc::new(shared);
         let ballast = Ballast::open(path, clock.moment());
@@ -92,9 +95,17 @@ impl EmbeddedStore {
         };
         let data = readers("store-data", 1)?;
         let queries = readers("store-query", QUERY_THREADS)?;
-        if !seen_whole {
-            readers("store-check", 1)?.look_through();
-        }
+        let check = match look_on {
+            LookOn::No => None,
+            LookOn::WhileServing => {
+                let connection =
+                    schema::open_reader(&file).map_err(|error| failed(error.to_string()))?;
+                let check = connection.get_interrupt_handle();
+                let reader = Readers::start("store-check", vec![connection], &shared);
+                reader.map_err(|error| failed(error.to_string()))?.look_through();
+                Some(check)
+            }
+        };
         let (orders, queue) = channel();
         let writer = Writer {
             file: file.clone(),
@@ -110,7 +121,7 @@ impl EmbeddedStore {
             .name("store-writer".into())
             .spawn(move || writer.run())
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Arc::new(Self { orders, shared, data, queries }))
+        Ok(Arc::new(Self { orders, shared, data, queries, check }))
     }
 
     /// Hands an operation to the writer.
@@ -205,6 +216,9 @@ impl DeliveryStore for EmbeddedStore {
     fn close(&self) -> StoreFuture<()> {
         self.data.close();
         self.queries.close();
+        if let Some(check) = &self.check {
+            check.interrupt();
+        }
         let (done, answer) = oneshot::channel();
         let sent = self.orders.send(Order::Close(done)).is_ok();
         async move {

@@ -71,11 +71,11 @@ impl Readers {
         })
     }
 
-    /// Looks through what is owed, once, while others serve.
+    /// Looks through the file, once, while others serve.
     pub(super) fn look_through(self) {
         let shared = self.shared.clone();
         let _unheard = self.ask(move |connection| {
-            let findings = soundness::look_through_owed(connection)?;
+            let findings = soundness::look_on(connection)?;
             findings.inspect(|findings| shared.give_up(findings));
             Ok(())
         });

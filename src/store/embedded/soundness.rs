@@ -9,8 +9,8 @@
 //!   opening looks through the whole file before it serves anything: it refuses, or it knows that
 //!   the file is sound. So no supervisor restarts it in circles.
 //!
-//! A small file is looked through at every opening. A large one is looked through while it serves,
-//! but for the bodies, each of which carries a checksum that is compared when it is sent.
+//! A small file is looked through at every opening, a large one while it serves, and a very large
+//! one only when it is suspect. What is sent carries a checksum besides.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -29,6 +29,11 @@ const COMMITS_FILE: &str = "hostline.commits";
 const SUSPECT_FILE: &str = "hostline.suspect";
 /// A file of at most so many bytes is looked through before it serves: a few tenths of a second.
 const AT_ONCE_MAX: u64 = 64 << 20;
+/// A larger one is looked through while it serves, up to so many bytes: some seconds of a core.
+const WHILE_SERVING_MAX: u64 = 4 << 30;
+/// Its tables, one after another so that none holds up a checkpoint for long; with their indexes.
+const TABLES: [&str; 8] =
+    ["counts", "host", "delivery", "body", "tag", "attempt", "interval", "idempotency"];
 /// Findings that are shown: the first ones say what it is.
 const FINDINGS_MAX: u32 = 5;
 
@@ -91,9 +96,14 @@ pub(super) fn before_opening(file: &Path, mark: &Mark) -> Result<(), OpenError> 
     Err(OpenError::Damaged { path: file.into(), why: hint })
 }
 
-/// Looks through a file that was just opened: all of it when it is small or suspect. Answers
-/// whether all was seen.
-pub(super) fn at_opening(file: &Path, connection: &Connection) -> Result<bool, OpenError> {
+/// Whether a file is looked through after its opening, too.
+pub(super) enum LookOn {
+    No,
+    WhileServing,
+}
+
+/// Looks through a file that was just opened: all of it when it is small or suspect.
+pub(super) fn at_opening(file: &Path, connection: &Connection) -> Result<LookOn, OpenError> {
     let damaged = |why: String| OpenError::Damaged { path: file.into(), why };
     let read = |error: rusqlite::Error| damaged(error.to_string());
     if schema_text(connection).map_err(read)? != schema_of_ours().map_err(read)? {
@@ -103,19 +113,19 @@ pub(super) fn at_opening(file: &Path, connection: &Connection) -> Result<bool, O
     let size = |path: PathBuf| fs::metadata(path).map_or(0, |found| found.len());
     let bytes = size(file.into()) + size(beside(file, "-wal"));
     if bytes > AT_ONCE_MAX && !suspect.exists() {
-        return Ok(false);
+        return Ok(if bytes > WHILE_SERVING_MAX { LookOn::No } else { LookOn::WhileServing });
     }
     if let Some(findings) = look_through(connection, None).map_err(read)? {
         return Err(damaged(findings));
     }
     // Where it cannot be removed, the next opening looks again: slow, but right.
     let _kept = fs::remove_file(suspect);
-    Ok(true)
+    Ok(LookOn::No)
 }
 
-/// The tables that say what is owed, with their indexes.
-pub(super) fn look_through_owed(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    for table in ["counts", "host", "delivery"] {
+/// Looks through a file that serves.
+pub(super) fn look_on(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    for table in TABLES {
         if let Some(findings) = look_through(connection, Some(table))? {
             return Ok(Some(findings));
         }
