@@ -79,7 +79,10 @@ impl EmbeddedStore {
         let mark = Mark::open(path)?;
         soundness::before_opening(&file, &mark)?;
         let connection = schema::open_writer(&file, cache_bytes)?;
-        let look_on = soundness::at_opening(&file, &connection)?;
+        // By a connection of its own, since it would fill the writer's cache with the whole file.
+        let looking = schema::open_reader(&file).map_err(|error| failed(error.to_string()))?;
+        let look_on = soundness::at_opening(&file, &looking)?;
+        drop(looking);
         let shared = Shared::load(&connection, limits, &file, (mark, clock.clone()))?;
         let shared = Arc::new(shared);
         let ballast = Ballast::open(path, clock.moment());
