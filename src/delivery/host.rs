@@ -5,16 +5,18 @@
 //! actor holds is a window of it, and a message that never came costs time only.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use actix::dev::SendError;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle};
 use futures::FutureExt;
 use futures::channel::oneshot;
 
 use crate::delivery::engine::Cancelled;
+use crate::delivery::recorder::Owner;
 use crate::delivery::router::HostGone;
 use crate::delivery::sender::{AttemptRequest, Report, Sender};
 use crate::delivery::shard::Shard;
@@ -25,17 +27,19 @@ use crate::model::{
     Timestamp, Timings, Verdict,
 };
 use crate::policy::host_state::{HostState, Ruling, Step};
-use crate::policy::queue::{Key, Offer};
+use crate::policy::queue::Offer;
 use crate::policy::saved::Saved;
 use crate::policy::verdict::Meaning;
 use crate::report::tally::{HostTally, Kind};
 
+mod ledger;
 mod messages;
 mod upkeep;
 
 use upkeep::PUBLISH_EVERY;
 
-use messages::{AttemptFinished, Fetched, Paged, Remembered};
+pub use ledger::Ledger;
+use messages::{AttemptFinished, Fetched, Paged, Remembered, UnderWay};
 pub use messages::{Committed, Enqueue, HostCommand, LookAgain, Stop};
 
 /// Messages that a host actor takes before its senders are told that it is full. What it misses
@@ -68,15 +72,8 @@ pub struct HostActor {
     paging: bool,
     fetching: bool,
     quiet: bool,
-    /// Decided and not yet durable: a page of the store may still show them as pending.
-    /// With the number of settlements under way: a delivery may be sent again before its first
-    /// outcome is committed.
-    pub(super) settling: HashMap<DeliveryId, u32>,
-    /// Became durable while a page was on its way.
-    settled_since_page: HashSet<DeliveryId>,
-    /// Go again, but later than the window reaches: once durable the store has them there.
-    left: HashMap<DeliveryId, Key>,
-    waiters: HashMap<DeliveryId, oneshot::Sender<()>>,
+    /// Decided and not yet durable.
+    pub(super) ledger: Rc<Ledger>,
     alarm: Option<(Moment, SpawnHandle)>,
     pub(super) tally: HostTally,
     pub(super) started: Moment,
@@ -119,10 +116,7 @@ impl HostActor {
             paging: false,
             fetching: false,
             quiet: false,
-            settling: HashMap::new(),
-            settled_since_page: HashSet::new(),
-            left: HashMap::new(),
-            waiters: HashMap::new(),
+            ledger: Rc::default(),
             alarm: None,
             tally: HostTally::default(),
             started: now,
@@ -153,6 +147,9 @@ impl HostActor {
     /// Asks what to do and does it, until there is nothing to do now.
     fn pump(&mut self, context: &mut Context<Self>) {
         let now = self.now();
+        for key in self.ledger.take_returned() {
+            self.state.queue_mut().left_behind(key);
+        }
         let wake = if self.remembered && self.paged && !self.quiet {
             self.act(now, context)
         } else {
@@ -168,6 +165,7 @@ impl HostActor {
         let close_at = self.close_idle(now);
         let wake = [wake, chores, idle_at, close_at].into_iter().flatten().min();
         self.set_alarm(wake, now.moment, context);
+        self.ledger.listen(!self.rings_within(PUBLISH_EVERY));
     }
 
     fn act(&mut self, now: Now, context: &mut Context<Self>) -> Option<Moment> {
@@ -197,19 +195,21 @@ impl HostActor {
         let request = AttemptRequest { id: entry.id, webhook, number: entry.attempts };
         let (id, started) = (entry.id, now.wall);
         let address = context.address();
-        let counters = self.shard.counters.clone();
-        counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        let under_way = UnderWay::new(self.shard.counters.clone());
         actix_rt::spawn(async move {
             // A panic in the sender must cost this attempt and not the slot.
             let attempt = async move { sender.attempt(request).await };
             let report = std::panic::AssertUnwindSafe(attempt).catch_unwind().await;
             let report = report.unwrap_or_else(|_| broken());
+            let finished = AttemptFinished { id, started, report, under_way };
+            let told = match address.try_send(finished) {
+                Err(SendError::Full(finished)) => address.send(finished).await.is_ok(),
+                told => told.is_ok(),
+            };
             // Fails only when the actor is gone; the delivery is pending in the store then.
-            if address.send(AttemptFinished { id, started, report }).await.is_err() {
+            if !told {
                 log::warn!(delivery:% = id; "the outcome of an attempt came too late for its actor");
             }
-            // Only now: a stop that sees nothing in flight must find the outcome recorded.
-            counters.in_flight.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
@@ -238,10 +238,16 @@ impl HostActor {
         self.active = now.moment;
         self.touched = true;
         self.state.queue_mut().remove(id);
-        *self.settling.entry(id).or_default() += 1;
         let verdict = Verdict::End(end);
-        let settlement = Settlement { id, verdict, at: now.wall, attempt: None };
-        self.shard.recorder.settle(settlement, context.address());
+        self.settle(Settlement { id, verdict, at: now.wall, attempt: None }, context);
+    }
+
+    /// Hands a decision to the recorder.
+    fn settle(&mut self, settlement: Settlement, context: &mut Context<Self>) {
+        let attempts = settlement.attempt.as_ref().map(|attempt| attempt.number);
+        self.ledger.enter(settlement.id, attempts);
+        let owner = || Owner { address: context.address(), ledger: self.ledger.clone() };
+        self.shard.recorder.settle(settlement, owner);
     }
 
     fn fetch(&mut self, mut ids: Vec<DeliveryId>, context: &mut Context<Self>) {
@@ -279,8 +285,8 @@ impl HostActor {
             return;
         }
         self.state.queue_mut().page_asked();
-        self.settled_since_page.clear();
-        let busy = self.state.in_flight() as usize + self.settling.len();
+        self.ledger.page_asked();
+        let busy = self.state.in_flight() as usize + self.ledger.len();
         let limit = self.state.queue().capacity() + busy;
         let page = self.shard.around.store.page(self.number, limit);
         let address = context.address();
@@ -297,8 +303,8 @@ impl HostActor {
 
     /// Offers a delivery to the window, without its webhook where memory is short.
     fn offer(&mut self, mut entry: Pending) -> Offer {
-        let is_known = self.settling.contains_key(&entry.id) || self.state.is_in_flight(entry.id);
-        if is_known {
+        let is_old = self.ledger.outdates(entry.id, entry.attempts);
+        if is_old || self.state.is_in_flight(entry.id) {
             return Offer::Known;
         }
         let size = entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
@@ -404,7 +410,8 @@ impl Handler<AttemptFinished> for HostActor {
         let now = self.now();
         self.active = now.moment;
         self.touched = true;
-        let AttemptFinished { id, started, report } = finished;
+        // Goes at the end: a stop that sees nothing under way must find the outcome recorded.
+        let AttemptFinished { id, started, report, under_way: _under_way } = finished;
         let roll = self.shard.roll();
         let Some(ruling) = self.state.settle(id, &report.outcome, now, roll) else { return };
         self.count(&ruling, &report.outcome, &report.timings, now.moment);
@@ -421,13 +428,12 @@ impl Handler<AttemptFinished> for HostActor {
         let Report { outcome, timings } = report;
         let attempt = Attempt { number: ruling.attempts, started, outcome, timings };
         let verdict = ruling.verdict;
-        let settlement = Settlement { id, verdict, at: now.wall, attempt: Some(attempt) };
-        *self.settling.entry(id).or_default() += 1;
         if let Some(key) = ruling.left {
-            self.left.insert(id, key);
+            self.ledger.leave(id, key);
         }
         self.unsaved = true;
-        self.shard.recorder.settle(settlement, context.address());
+        let settlement = Settlement { id, verdict, at: now.wall, attempt: Some(attempt) };
+        self.settle(settlement, context);
         self.pump(context);
     }
 }
@@ -437,37 +443,13 @@ impl Handler<Committed> for HostActor {
 
     fn handle(&mut self, committed: Committed, context: &mut Context<Self>) {
         self.touched = true;
-        for id in committed.ids {
-            let open = self.settling.get_mut(&id).map_or(0, |count| {
-                *count -= 1;
-                *count
-            });
-            if open > 0 {
-                continue;
-            }
-            self.settling.remove(&id);
-            if let Some(key) = self.left.remove(&id) {
-                self.state.queue_mut().left_behind(key);
-            }
-            if self.paging {
-                self.settled_since_page.insert(id);
-            }
-            if let Some(waiter) = self.waiters.remove(&id) {
-                let _left = waiter.send(());
-            }
-        }
-        let news = committed.look_again || !committed.released.is_empty();
         for entry in committed.released {
             self.offer(entry);
         }
         if committed.look_again {
             self.look_again(context);
         }
-        // A commit alone lets nothing go: what else there is to do can wait for the next alarm,
-        // where one is near.
-        if news || !self.rings_within(PUBLISH_EVERY) {
-            self.pump(context);
-        }
+        self.pump(context);
     }
 }
 
@@ -479,14 +461,9 @@ impl Handler<Paged> for HostActor {
         match rows {
             Ok(rows) => {
                 let full = rows.len() >= limit;
-                let settled = std::mem::take(&mut self.settled_since_page);
-                let flights: HashSet<DeliveryId> = self.state.in_flight_ids().collect();
-                let settling = std::mem::take(&mut self.settling);
-                self.state.queue_mut().page_came(rows, full, |row| {
-                    let id = &row.id;
-                    !settled.contains(id) && !flights.contains(id) && !settling.contains_key(id)
-                });
-                self.settling = settling;
+                let mut newer = self.ledger.page_came();
+                newer.extend(self.state.in_flight_ids());
+                self.state.queue_mut().page_came(rows, full, |row| !newer.contains(&row.id));
                 self.paged = true;
                 self.pump(context);
             }
@@ -536,7 +513,7 @@ impl Handler<HostCommand> for HostActor {
             HostCommand::Cancel(ids, reply) => self.cancel(ids, reply, now, context),
             HostCommand::Expire(ids) => {
                 for id in ids {
-                    if !self.state.is_in_flight(id) && !self.settling.contains_key(&id) {
+                    if !self.state.is_in_flight(id) && !self.ledger.holds(id) {
                         self.end(id, End::Expired, now, context);
                     }
                 }
@@ -579,7 +556,7 @@ impl HostActor {
                 continue;
             }
             let (sender, committed) = oneshot::channel();
-            self.waiters.insert(id, sender);
+            self.ledger.wait(id, sender);
             self.end(id, End::Cancelled, now, context);
             commits.push(committed);
             outcomes.push(Cancelled::Done);

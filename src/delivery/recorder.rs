@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,9 +14,9 @@ use std::time::Duration;
 
 use actix::Addr;
 
-use crate::delivery::host::{Committed, HostActor};
+use crate::delivery::host::{Committed, HostActor, Ledger};
 use crate::delivery::shard::ArbiterCounters;
-use crate::model::{DeliveryId, HostNumber, Pending, Settlement};
+use crate::model::{HostNumber, Pending, Settlement};
 use crate::store::{HostUpdate, Store, StoreError};
 
 /// Outcomes that one shard may hold uncommitted. At 20,000 outcomes a second this is half a second
@@ -40,7 +41,15 @@ pub struct Recorder {
 struct Batch {
     settlements: Vec<Settlement>,
     updates: HashMap<HostNumber, HostUpdate>,
-    owners: HashMap<HostNumber, Addr<HostActor>>,
+    owners: HashMap<HostNumber, Owner>,
+}
+
+/// The actor that made a decision.
+pub struct Owner {
+    /// Hears of commits that let something go.
+    pub address: Addr<HostActor>,
+    /// Where every commit is ticked off.
+    pub ledger: Rc<Ledger>,
 }
 
 impl Recorder {
@@ -61,11 +70,18 @@ impl Recorder {
         self.closed.get() || self.uncommitted() >= UNCOMMITTED_MAX
     }
 
-    /// Takes a settlement; `owner` hears of its commit.
-    pub fn settle(self: &Rc<Self>, settlement: Settlement, owner: Addr<HostActor>) {
+    /// Takes a settlement of `owner`'s.
+    pub fn settle(self: &Rc<Self>, settlement: Settlement, owner: impl FnOnce() -> Owner) {
         {
             let mut batch = self.batch.borrow_mut();
-            batch.owners.insert(settlement.id.host(), owner);
+            match batch.owners.entry(settlement.id.host()) {
+                Entry::Vacant(vacant) => drop(vacant.insert_entry(owner())),
+                // An earlier life of the actor, which has nothing to tick off any more.
+                Entry::Occupied(mut earlier) if !earlier.get().address.connected() => {
+                    earlier.insert(owner());
+                }
+                Entry::Occupied(_) => {}
+            }
             batch.settlements.push(settlement);
         }
         self.flush_soon();
@@ -150,29 +166,34 @@ impl Recorder {
     }
 }
 
+/// Ticks off what is durable, and wakes the actors for whom it lets something go.
 fn tell(
     settlements: &[Settlement],
     released: Vec<(crate::model::HostName, Pending)>,
-    owners: HashMap<HostNumber, Addr<HostActor>>,
+    owners: HashMap<HostNumber, Owner>,
     look_again: bool,
 ) {
-    let mut news: HashMap<HostNumber, (Vec<DeliveryId>, Vec<Pending>)> = HashMap::new();
+    let mut news: HashMap<HostNumber, Vec<Pending>> = HashMap::new();
     for settlement in settlements {
-        news.entry(settlement.id.host()).or_default().0.push(settlement.id);
+        let host = settlement.id.host();
+        let Some(owner) = owners.get(&host) else { continue };
+        if owner.ledger.confirm(settlement.id) || look_again {
+            news.entry(host).or_default();
+        }
     }
     for (_, entry) in released {
-        news.entry(entry.host()).or_default().1.push(entry);
+        news.entry(entry.host()).or_default().push(entry);
     }
-    for (host, (ids, released)) in news {
+    for (host, released) in news {
         let Some(owner) = owners.get(&host) else { continue };
         // A closed one is an actor that is gone: its next life reads the store. A full mailbox is
-        // waited for, since the actor counts on hearing of every commit.
+        // waited for, since the actor counts on hearing of it.
         if let Err(actix::dev::SendError::Full(news)) =
-            owner.try_send(Committed { ids, released, look_again })
+            owner.address.try_send(Committed { released, look_again })
         {
-            let owner = owner.clone();
+            let address = owner.address.clone();
             actix_rt::spawn(async move {
-                let _gone = owner.send(news).await;
+                let _gone = address.send(news).await;
             });
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn snapshot(actor: &mut HostActor, now: Now) -> HostSnapshot {
         in_flight_limit: state.in_flight_limit(),
         queued: state.queue().len() as u64,
         waiting: actor.waiting(),
-        uncommitted: actor.settling.len() as u64,
+        uncommitted: actor.ledger.len() as u64,
         mailbox: actor.mailbox(),
         age_s: now.moment.since(actor.started).as_secs(),
         last_minute: tally(&actor.tally.last_minute(now.moment)),

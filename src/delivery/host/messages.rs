@@ -1,12 +1,14 @@
 //! What a host actor is told: by its router, the recorder, the engine, and its own tasks.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actix::Message;
 use futures::channel::oneshot;
 
 use crate::delivery::engine::{Cancelled, Explanation};
 use crate::delivery::sender::Report;
+use crate::delivery::shard::ArbiterCounters;
 use crate::delivery::snapshot::HostSnapshot;
 use crate::model::{DeliveryId, HostControls, Pending, Timestamp, Webhook};
 use crate::store::{DeliveryRecord, HostRecord, StoreError};
@@ -21,12 +23,10 @@ pub struct Enqueue(pub Vec<Pending>);
 #[rtype(result = "()")]
 pub struct LookAgain;
 
-/// These outcomes are durable; these followers of ordering keys are pending now.
+/// Decisions are durable (the ledger has them); these followers of ordering keys are pending now.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Committed {
-    /// Committed.
-    pub ids: Vec<DeliveryId>,
     /// Newly pending.
     pub released: Vec<Pending>,
     /// The commit took more than one try, so the store may hold more that is newly pending.
@@ -66,6 +66,23 @@ pub(super) struct AttemptFinished {
     pub(super) id: DeliveryId,
     pub(super) started: Timestamp,
     pub(super) report: Report,
+    pub(super) under_way: UnderWay,
+}
+
+/// A request that counts as in flight until its outcome is handled, or lost with its actor.
+pub(super) struct UnderWay(Arc<ArbiterCounters>);
+
+impl UnderWay {
+    pub(super) fn new(counters: Arc<ArbiterCounters>) -> Self {
+        counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(counters)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Message)]

@@ -114,9 +114,8 @@ impl HostActor {
             false => self.shard.around.settings.actors.idle_timeout,
         };
         let quiet = self.state.in_flight() == 0
-            && self.settling.is_empty()
+            && self.ledger.is_empty()
             && !self.unsaved
-            && self.waiters.is_empty()
             && self.remembered
             && self.paged
             && !self.paging;
