@@ -7,7 +7,10 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use hostline::cli::receiver::{Behaviour, Limit, LimitHeaders, Receiver as Misbehaving};
+use hostline::cli::receiver::{
+    Behaviour, Fate, Limit, LimitHeaders, Received, Receiver as Misbehaving,
+};
+use hostline::model::Timestamp;
 use process::{PATIENCE, Receiver, Server};
 use serde_json::{Value, json};
 
@@ -121,13 +124,25 @@ fn the_webhook_id_is_the_same_on_every_attempt() {
     assert_eq!(statuses, [500, 500, 200]);
 }
 
-/// Sends `count` at once to a receiver that allows `rate` a second; answers how many were refused
-/// and the seconds from the first window's end to the last arrival.
-fn paced(says: LimitHeaders, rate: f64, count: usize) -> (u64, f64) {
+/// What came of sending to a limited receiver.
+struct Paced {
+    refused: u64,
+    seconds: f64,
+    /// Share of what the host allowed that was used, from the end of the first second on.
+    used: f64,
+}
+
+/// Sends `count` at once to a receiver that allows `rate` a second.
+fn paced(says: LimitHeaders, rate: f64, count: usize) -> Paced {
     let (_data, server) = start(&[]);
-    let limit = Some(Limit::per_second(rate));
-    let behaviour = Behaviour { limit, limit_headers: says, ..Behaviour::default() };
-    let receiver = Misbehaving::start(([127, 0, 0, 1], 0).into(), behaviour).expect("it starts");
+    let limit = Limit::per_second(rate);
+    let behaviour = Behaviour { limit: Some(limit), limit_headers: says, ..Behaviour::default() };
+    let (seen, arrivals) = std::sync::mpsc::channel();
+    let observer = Box::new(move |received: &Received| {
+        let _gone = seen.send((received.at, received.fate));
+    });
+    let address = ([127, 0, 0, 1], 0).into();
+    let receiver = Misbehaving::start_observed(address, behaviour, observer).expect("it starts");
     let begun = Instant::now();
     batch(&server, &format!("http://{}/", receiver.address()), count);
     while receiver.counts().accepted_ids < count as u64 {
@@ -135,25 +150,50 @@ fn paced(says: LimitHeaders, rate: f64, count: usize) -> (u64, f64) {
         std::thread::park_timeout(Duration::from_millis(5));
     }
     let refused = receiver.counts().by_status.get(&429).copied().unwrap_or(0);
-    (refused, begun.elapsed().as_secs_f64())
+    let accepted: Vec<f64> = {
+        let all: Vec<(Timestamp, Fate)> = arrivals.try_iter().collect();
+        let first = all.first().expect("an arrival").0;
+        let accepted = all.iter().filter(|(_, fate)| *fate == Fate::Answered(200));
+        accepted.map(|(at, _)| first.until(*at).as_secs_f64()).collect()
+    };
+    let used = share_used(&accepted, limit);
+    Paced { refused, seconds: begun.elapsed().as_secs_f64(), used }
+}
+
+/// Share of a token bucket's refill that was used after the first second. What the bucket gave away
+/// at first, its burst, is no part of it, whenever it is drawn.
+fn share_used(accepted: &[f64], limit: Limit) -> f64 {
+    let burst = f64::from(limit.burst);
+    let (mut tokens, mut at, mut overflown) = (burst, 0.0_f64, 0.0);
+    for time in accepted {
+        let full = tokens + (time - at) * limit.per_second;
+        if *time > 1.0 {
+            overflown += (full - burst).max(0.0);
+        }
+        (tokens, at) = (full.min(burst) - 1.0, *time);
+    }
+    1.0 - overflown / ((at - 1.0) * limit.per_second)
 }
 
 #[test]
 fn a_host_that_names_its_limit_is_used_up_to_it_and_hardly_overrun() {
     for says in [LimitHeaders::XRateLimit, LimitHeaders::Draft] {
-        let (refused, seconds) = paced(says, 100.0, 800);
-        println!("{says:?}: {seconds:.1} s, {refused} refused");
-        assert!(refused <= 8, "{says:?}: {refused} refused");
-        assert!(seconds <= 8.0 / 0.95 + 0.5, "{says:?}: {seconds:.1} s");
+        let paced = paced(says, 100.0, 1_000);
+        let Paced { refused, seconds, used } = paced;
+        println!("{says:?}: {seconds:.1} s, {used:.3} used, {refused} refused");
+        assert!(refused <= 2, "{says:?}: {refused} refused");
+        assert!(used >= 0.95, "{says:?}: {used:.3} used");
+        assert!(seconds <= 11.0, "{says:?}: {seconds:.1} s");
     }
 }
 
 #[test]
 fn a_host_that_only_says_retry_after_is_held_near_its_limit() {
-    let (refused, seconds) = paced(LimitHeaders::RetryAfter, 100.0, 1_000);
-    println!("{seconds:.1} s, {refused} refused");
+    let Paced { refused, seconds, used } = paced(LimitHeaders::RetryAfter, 100.0, 2_000);
+    println!("{seconds:.1} s, {used:.3} used, {refused} refused");
     assert!(refused <= 20, "{refused} refused");
-    assert!(seconds <= 10.0 / 0.9 + 1.0, "{seconds:.1} s");
+    assert!(used >= 0.95, "{used:.3} used");
+    assert!(seconds <= 22.0, "{seconds:.1} s");
 }
 
 #[test]

@@ -76,9 +76,10 @@ impl Pace {
 }
 
 /// The burst that goes with a pace: ten milliseconds' worth, since timers tick in milliseconds and
-/// a pace of 5,000 a second must not fall to one send a tick.
+/// a pace of 5,000 a second must not fall to one send a tick; and never less than one send and two
+/// milliseconds' worth, since what a late tick lets overflow is lost to the rate.
 pub fn burst_of(rate: f64) -> f64 {
-    (rate * 0.01).max(1.0)
+    (rate * 0.01).max(1.0 + rate * 0.002)
 }
 
 #[cfg(test)]
