@@ -1,28 +1,24 @@
-//! What a host's answers say that it will take: waits that hold the whole host, and the window of
-//! its rate-limit headers, spread so that it is neither overrun nor left unused.
+//! What a host's answers say that it will take: waits that hold the whole host, and the pace that
+//! its rate-limit headers ask for (`window` reads those).
 //!
-//! Answers come out of order. One whose request was sent after the newest reading had arrived is
-//! newer for certain; any other one may only lower what is known.
+//! No answer holds a host for longer than an hour: then one request asks again, and as long as the
+//! host says nothing else it is asked once an hour.
 
 use std::time::Duration;
 
 use crate::model::Moment;
 use crate::policy::headers::{Bucket, Signals};
 use crate::policy::pace::{Pace, burst_of};
+use crate::policy::window::Window;
 
 /// A host is never held longer by one answer: after that one request asks again.
 pub const WAIT_MAX: Duration = Duration::from_secs(3600);
-/// No window is longer: a host may name any number, and no sum with it may overflow.
-const WINDOW_MAX: Duration = Duration::from_secs(32 * 86_400);
+/// However little is spread over however long: one request an hour asks whether it still holds.
+const RATE_MIN: f64 = 1.0 / 3600.0;
 /// First wait after a refusal that does not say for how long; each further one in a row doubles it.
 const BACKOFF_BASE: Duration = Duration::from_secs(1);
 /// The longest such wait.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// Two readings of one window differ by rounding only: whole seconds by one…
-const TOLERANCE_COARSE: Duration = Duration::from_millis(1100);
-/// …finer ones by the answers' way through the network.
-const TOLERANCE_FINE: Duration = Duration::from_millis(60);
-
 /// Why the whole host waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitCause {
@@ -58,21 +54,6 @@ pub struct Reading<'a> {
     pub in_flight: u32,
 }
 
-/// The window that the headers describe.
-#[derive(Clone, Debug)]
-struct Window {
-    limit: Option<u64>,
-    /// Lowest remaining that the host has named in this window.
-    remaining: u64,
-    /// Requests since that reading that ended without a reading of their own.
-    unseen: u64,
-    resets: Moment,
-    /// When the reading arrived.
-    observed: Moment,
-    /// Longest time to a reset that was seen: about the window's length.
-    length: Duration,
-}
-
 /// The budget of one host.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
@@ -103,28 +84,23 @@ impl Budget {
         reset: Duration,
         now: Moment,
     ) {
-        let resets = now + reset.min(WAIT_MAX);
-        let window = Window { limit, remaining, unseen: 0, resets, observed: now, length: reset };
-        self.window = Some(window);
+        let reset = Some(reset.min(WAIT_MAX));
+        let bucket = Bucket { limit, remaining: Some(remaining), reset, ..Bucket::default() };
+        self.window = Window::of(&bucket, now);
     }
 
     /// Whether a wait ran out since the last call; it is forgotten then.
     pub fn wait_ended(&mut self, now: Moment) -> bool {
         let Some(wait) = self.wait.filter(|wait| wait.until <= now) else { return false };
-        if wait.capped {
-            // The window that asked for it would go on holding the one request that is to ask.
-            self.scouting = true;
-            self.window = None;
-            self.pace = None;
-        }
+        self.scouting |= wait.capped;
         self.wait = None;
         true
     }
 
     /// Limit, remaining and reset of the window, for showing and saving.
     pub fn window(&self, now: Moment) -> Option<(Option<u64>, u64, Moment)> {
-        let window = self.window.as_ref().filter(|window| window.resets > now)?;
-        Some((window.limit, window.remaining.saturating_sub(window.unseen), window.resets))
+        let window = self.window.as_ref().filter(|window| window.resets() > now)?;
+        Some((window.limit(), window.remaining(), window.resets()))
     }
 
     /// Whether the budget lets a send start while `in_flight` are out, and if not, until when.
@@ -133,39 +109,59 @@ impl Budget {
         if let Some(wait) = self.wait(now) {
             return Err(Some(wait.until));
         }
-        if self.scouting && in_flight > 0 {
-            return Err(None);
+        if self.scouting {
+            return if in_flight == 0 { Ok(()) } else { Err(None) };
         }
-        if let Some(window) = &self.window {
-            let stale = window.resets + window.length.max(Duration::from_secs(1)) * 2;
-            if now >= stale {
-                self.window = None;
-                self.pace = None;
-            } else if now >= window.resets {
-                // A new window that nothing is known of yet: the last pace goes on, and what is out
-                // stays under the limit that the host named.
-                // A limit of none says nothing, and nothing out would be waited for for ever.
-                let limit = window.limit.unwrap_or(u64::MAX).max(1);
-                if u64::from(in_flight) >= limit {
-                    return Err(None);
-                }
-            } else {
-                let free = window.available(in_flight);
-                if free < 1.0 {
-                    let spent = window.remaining <= window.unseen || in_flight == 0;
-                    return Err(spent.then_some(window.resets));
-                }
-                let left = now.until(window.resets).as_secs_f64().max(0.001);
-                let rate = free / left;
-                match &mut self.pace {
-                    Some(pace) => pace.set(rate, burst_of(rate), now),
-                    None => self.pace = Some(Pace::starting_slow(rate, burst_of(rate), now)),
-                }
+        if self.window.as_ref().is_some_and(|window| now >= window.stale_at()) {
+            self.window = None;
+            self.pace = None;
+        }
+        let Some(window) = &self.window else { return Ok(()) };
+        let rate = if now >= window.resets() {
+            // A new window that nothing is known of yet: what is out stays under the limit that the
+            // host named. A limit of none says nothing, and nothing out would be waited for for ever.
+            let limit = window.limit().unwrap_or(u64::MAX).max(1);
+            if u64::from(in_flight) >= limit {
+                return Err(None);
             }
+            window.next_rate()
+        } else {
+            let free = window.free(in_flight);
+            if free < 1.0 {
+                let spent = window.remaining() == 0 || in_flight == 0;
+                return Err(spent.then(|| self.wait_for_reset(now)));
+            }
+            Some(window.rate(free, now))
+        };
+        match (&mut self.pace, rate.map(|rate| rate.max(RATE_MIN))) {
+            (Some(pace), Some(rate)) => pace.set(rate, burst_of(rate), now),
+            (None, Some(rate)) => {
+                self.pace = Some(Pace::starting_slow(rate, burst_of(rate), now));
+            }
+            (_, None) => {}
         }
         match self.pace.as_mut().and_then(|pace| pace.ready_at(now)) {
             Some(ready) => Err(Some(ready)),
             None => Ok(()),
+        }
+    }
+
+    /// Nothing remains though the host did not say zero. Answers when to ask again.
+    fn wait_for_reset(&mut self, now: Moment) -> Moment {
+        let resets = self.window.as_ref().map_or(now, Window::resets);
+        let capped = now.until(resets) > WAIT_MAX;
+        if capped {
+            let until = now + WAIT_MAX;
+            self.wait = Some(Wait { until, cause: WaitCause::Spent, capped });
+            return until;
+        }
+        resets
+    }
+
+    /// Gives away what the pace saved up while the host was left alone.
+    pub fn calm(&mut self, now: Moment) {
+        if let Some(pace) = &mut self.pace {
+            pace.drain_to(1.0, now);
         }
     }
 
@@ -177,9 +173,13 @@ impl Budget {
     }
 
     /// A request ended without an answer that could be read.
-    pub fn unanswered(&mut self) {
+    pub fn unanswered(&mut self, now: Moment) {
         if let Some(window) = &mut self.window {
-            window.unseen += 1;
+            window.unanswered();
+        }
+        if self.scouting {
+            // It was told to wait for longer, and nothing else has been heard since.
+            self.wait = Some(Wait { until: now + WAIT_MAX, cause: WaitCause::Spent, capped: true });
         }
     }
 
@@ -224,67 +224,37 @@ impl Budget {
     /// it was named.
     fn read_buckets(&mut self, reading: &Reading<'_>, now: Moment) -> Option<Option<Duration>> {
         let buckets = &reading.signals.buckets;
-        let spent = buckets.iter().filter(|bucket| bucket.remaining == Some(0));
+        let mut spent = buckets.iter().filter(|bucket| bucket.remaining == Some(0));
         let longest = spent.clone().filter_map(|bucket| bucket.reset).max();
         let tightest = buckets
             .iter()
             .filter(|bucket| bucket.remaining.is_some() && bucket.reset.is_some())
-            .min_by(|one, other| looseness(one).total_cmp(&looseness(other)));
-        match tightest {
-            Some(bucket) => self.observe(bucket, reading, now),
-            None => self.unanswered(),
+            // Of several that are spent, the one that stays so for longest.
+            .min_by(|one, other| {
+                looseness(one).total_cmp(&looseness(other)).then(other.reset.cmp(&one.reset))
+            });
+        let known_at = self.window.as_ref().map_or(Moment::ORIGIN, Window::observed);
+        match (tightest, &mut self.window) {
+            (Some(bucket), Some(window)) => {
+                window.observe(bucket, reading.sent, reading.in_flight, now);
+            }
+            (Some(bucket), None) => self.window = Window::of(bucket, now),
+            (None, Some(window)) => window.unanswered(),
+            (None, None) => {}
         }
-        let stale =
-            reading.sent < self.window.as_ref().map_or(Moment::ORIGIN, |window| window.observed);
-        let nothing = spent.clone().next().is_some();
+        spent.next()?;
+        let window = self.window.as_ref();
         // An old answer's zero belongs to a window that may be over.
-        let over = stale && self.window.as_ref().is_some_and(|window| window.remaining > 0);
-        (nothing && !over).then_some(longest)
-    }
-
-    fn observe(&mut self, bucket: &Bucket, reading: &Reading<'_>, now: Moment) {
-        let (Some(remaining), Some(reset)) = (bucket.remaining, bucket.reset) else { return };
-        let reset = reset.min(WINDOW_MAX);
-        let resets = now + reset;
-        let length = bucket.window.unwrap_or(reset).min(WINDOW_MAX);
-        let fresh =
-            Window { limit: bucket.limit, remaining, unseen: 0, resets, observed: now, length };
-        let Some(window) = self.window.as_mut().filter(|window| window.resets > now) else {
-            let length = self.window.as_ref().map_or(length, |window| window.length.max(length));
-            self.window = Some(Window { length, ..fresh });
-            return;
-        };
-        let newer = reading.sent >= window.observed;
-        let tolerance = if bucket.coarse { TOLERANCE_COARSE } else { TOLERANCE_FINE };
-        let apart = resets.since(window.resets).max(window.resets.since(resets));
-        if !newer && apart > tolerance && resets < window.resets {
-            return; // a straggler of a window that is over
+        if reading.sent < known_at && window.is_some_and(|window| window.remaining() > 0) {
+            return None;
         }
-        window.length = window.length.max(length);
-        // A newer answer that names more remaining is of a new window, wherever a reset in whole
-        // seconds seems to put it.
-        if newer && remaining > window.remaining {
-            *window = Window { length: window.length, ..fresh };
-        } else if apart <= tolerance || !newer {
-            // The same window: what remains only falls, and the earliest reset is the nearest to
-            // the truth, since hosts round up.
-            window.remaining = window.remaining.min(remaining);
-            if apart <= tolerance {
-                window.resets = window.resets.min(resets);
-            }
-            if newer {
-                window.unseen = 0;
-                window.observed = now;
-            }
-        } else {
-            *window = Window { length: window.length, ..fresh };
-        }
-    }
-}
-
-impl Window {
-    fn available(&self, in_flight: u32) -> f64 {
-        self.remaining.saturating_sub(self.unseen).saturating_sub(u64::from(in_flight)) as f64
+        // Readings in whole seconds, put together, tell the reset better than the last of them.
+        let refined = window.filter(|window| window.remaining() == 0 && tightest.is_some());
+        let reset = refined.map(|window| now.until(window.resets()));
+        Some(match (longest, reset) {
+            (Some(longest), Some(reset)) => Some(longest.min(reset)),
+            (longest, _) => longest,
+        })
     }
 }
 
@@ -296,6 +266,8 @@ fn looseness(bucket: &Bucket) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(millis: u64) -> Moment {
@@ -438,5 +410,80 @@ mod tests {
         assert!(budget.wait_ended(at(hour)));
         assert_eq!(budget.admits(0, at(hour)), Ok(()));
         assert_eq!(budget.admits(1, at(hour)), Err(None));
+    }
+
+    #[test]
+    fn a_window_of_a_day_is_asked_about_once_an_hour() {
+        let (hour, day) = (3_600_000, 86_400_000);
+        let mut budget = Budget::default();
+        read(&mut budget, &bucket(10, 0, day), false, 0, 0);
+        assert_eq!(budget.admits(0, at(0)), Err(Some(at(hour))));
+        assert!(budget.wait_ended(at(hour)));
+        assert_eq!(budget.admits(0, at(hour)), Ok(()));
+        assert_eq!(budget.admits(1, at(hour)), Err(None), "one at a time");
+        read(&mut budget, &bucket(10, 0, day - hour), false, hour, hour + 5);
+        assert_eq!(budget.admits(0, at(hour + 5)), Err(Some(at(2 * hour + 5))));
+        assert!(budget.wait_ended(at(2 * hour + 5)));
+        // One that is not answered at all is followed by another hour, too.
+        budget.unanswered(at(2 * hour + 90_000));
+        assert_eq!(budget.admits(0, at(2 * hour + 90_000)), Err(Some(at(3 * hour + 90_000))));
+        assert!(budget.wait_ended(at(3 * hour + 90_000)));
+        read(&mut budget, &bucket(10, 9, day), false, 3 * hour + 90_000, 3 * hour + 90_005);
+        assert_eq!(budget.admits(0, at(3 * hour + 90_005)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_used_up_without_an_answer_is_asked_about_once_an_hour_too() {
+        let (hour, day) = (3_600_000, 86_400_000);
+        let mut budget = Budget::default();
+        read(&mut budget, &bucket(10, 2, day), false, 0, 0);
+        (0..2).for_each(|_| budget.unanswered(at(1)));
+        assert_eq!(budget.admits(0, at(1)), Err(Some(at(hour + 1))));
+        assert!(budget.wait_ended(at(hour + 1)));
+        assert_eq!(budget.admits(0, at(hour + 1)), Ok(()));
+    }
+
+    #[test]
+    fn a_reset_in_whole_seconds_is_known_better_from_several_answers() {
+        let coarse = |remaining, reset_s: u64| {
+            let mut signals = bucket(100, remaining, reset_s * 1000);
+            signals.buckets[0].coarse = true;
+            signals
+        };
+        let mut budget = Budget::default();
+        read(&mut budget, &coarse(1, 5), false, 0, 0);
+        read(&mut budget, &coarse(0, 1), false, 4_950, 4_990);
+        assert_eq!(budget.admits(0, at(4_990)), Err(Some(at(5_000))), "not at 5,990");
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_is_held_for_long_without_a_request(
+            answers in proptest::collection::vec(
+                (0_u64..100_000, 0_u64..3, 0_u64..400_000_000, any::<bool>(), any::<bool>()), 1..50)
+        ) {
+            let mut budget = Budget::default();
+            let mut now = 0;
+            for (gap, remaining, reset_ms, refused, answered) in answers {
+                now += gap;
+                if answered {
+                    let reset = if refused { Some(Duration::from_millis(reset_ms)) } else { None };
+                    let signals = Signals { retry_after: reset, ..bucket(10, remaining, reset_ms) };
+                    read(&mut budget, &signals, refused, now, now);
+                } else {
+                    budget.unanswered(at(now));
+                }
+                // Nothing is in flight now, so a time must be named, and it must come: a wait of an
+                // hour and then a pace of one an hour at the most.
+                let asked = now;
+                while let Err(until) = budget.admits(0, at(now)) {
+                    let until = until.expect("nothing is out that could be waited for");
+                    now = (until.as_nanos() / 1_000_000) as u64 + 1;
+                    budget.wait_ended(at(now));
+                    prop_assert!(now <= asked + 2 * 3_600_000 + 10, "{now} at {asked}");
+                }
+                budget.sent(at(now));
+            }
+        }
     }
 }

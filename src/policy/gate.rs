@@ -46,11 +46,14 @@ impl Gate {
         Gate::Cooling { until: now + cooldown, reason }
     }
 
-    /// Opens it a crack when the cooldown is over: `probes` go, or as many as wait.
-    pub fn advance(&mut self, probes: u32, now: Moment) {
-        if matches!(self, Gate::Cooling { until, .. } if *until <= now) {
+    /// Opens it a crack when the cooldown is over: `probes` go, or as many as wait. Answers
+    /// whether it did so just now.
+    pub fn advance(&mut self, probes: u32, now: Moment) -> bool {
+        let is_over = matches!(self, Gate::Cooling { until, .. } if *until <= now);
+        if is_over {
             *self = Gate::Probing { left: probes.max(1), out: 0, succeeded: 0, failed: 0 };
         }
+        is_over
     }
 
     /// Whether a send may start.
@@ -108,9 +111,9 @@ mod tests {
     fn probing() -> Gate {
         let mut gate = Gate::cool("why".into(), Duration::from_secs(60), Moment::ORIGIN);
         assert!(!gate.lets_pass());
-        gate.advance(3, Moment::ORIGIN + Duration::from_secs(59));
+        assert!(!gate.advance(3, Moment::ORIGIN + Duration::from_secs(59)));
         assert!(!gate.lets_pass());
-        gate.advance(3, Moment::ORIGIN + Duration::from_secs(60));
+        assert!(gate.advance(3, Moment::ORIGIN + Duration::from_secs(60)));
         gate
     }
 

@@ -1,4 +1,8 @@
 //! The moving window that decides whether a host is unhealthy.
+//!
+//! Every attempt that the host itself ended, or let end, is counted: successes, failures, and the
+//! answers that are neither, such as a 404 or a 500. A request to wait (429, 503 with
+//! `Retry-After`, a limiter's bare 503) steers the budget alone and is not counted here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,12 +35,12 @@ pub enum TripReason {
     },
 }
 
-/// Successes and failures of the recent past.
+/// The attempts of the recent past.
 #[derive(Clone, Debug)]
 pub struct HealthWindow {
     rules: Health,
     slices: VecDeque<Slice>,
-    successes: u32,
+    attempts: u32,
     failures: u32,
     timeouts_in_a_row: u32,
 }
@@ -44,51 +48,61 @@ pub struct HealthWindow {
 #[derive(Clone, Copy, Debug)]
 struct Slice {
     number: u64,
-    successes: u32,
+    attempts: u32,
     failures: u32,
 }
 
 impl HealthWindow {
     /// An empty window.
     pub fn new(rules: Health) -> Self {
-        Self { rules, slices: VecDeque::new(), successes: 0, failures: 0, timeouts_in_a_row: 0 }
+        Self { rules, slices: VecDeque::new(), attempts: 0, failures: 0, timeouts_in_a_row: 0 }
     }
 
-    /// Counts a success.
-    pub fn succeeded(&mut self, now: Moment) {
+    /// Counts an attempt that was answered and is no failure.
+    pub fn answered(&mut self, now: Moment) {
         self.timeouts_in_a_row = 0;
-        self.slice(now).successes += 1;
-        self.successes += 1;
+        self.slice(now).attempts += 1;
+        self.attempts += 1;
     }
 
-    /// An attempt that was answered and counts neither way: it still shows the host alive.
-    pub fn answered(&mut self) {
+    /// The host asked to wait: it is alive, and that is all.
+    pub fn asked_to_wait(&mut self) {
         self.timeouts_in_a_row = 0;
     }
 
     /// Counts a failure.
     pub fn failed(&mut self, timed_out: bool, now: Moment) {
         self.timeouts_in_a_row = if timed_out { self.timeouts_in_a_row + 1 } else { 0 };
-        self.slice(now).failures += 1;
+        let slice = self.slice(now);
+        slice.attempts += 1;
+        slice.failures += 1;
+        self.attempts += 1;
         self.failures += 1;
     }
 
-    /// Whether the host is unhealthy, and why. `in_flight_limit` is how many may be out now.
-    pub fn tripped(&mut self, in_flight_limit: u32, now: Moment) -> Option<TripReason> {
+    /// Whether failures make up more of the window than the rules allow, however few they are.
+    pub fn failures_prevail(&mut self, now: Moment) -> bool {
         self.expire(now);
-        let attempts = self.successes + self.failures;
-        let share = f64::from(self.failures) / f64::from(attempts.max(1));
-        if self.failures >= self.rules.min_failures && share > self.rules.failure_ratio {
-            return Some(TripReason::Failures { failures: self.failures, attempts });
+        let share = f64::from(self.failures) / f64::from(self.attempts.max(1));
+        share > self.rules.failure_ratio
+    }
+
+    /// Whether the host is unhealthy, and why. `in_flight_limit` is how many might be out when the
+    /// last of them was sent.
+    pub fn tripped(&mut self, in_flight_limit: u32, now: Moment) -> Option<TripReason> {
+        let prevail = self.failures_prevail(now);
+        let (failures, attempts) = (self.failures, self.attempts);
+        if failures >= self.rules.min_failures && prevail {
+            return Some(TripReason::Failures { failures, attempts });
         }
         let in_a_row = self.timeouts_in_a_row;
         (in_a_row >= in_flight_limit.max(TIMEOUTS_MIN)).then_some(TripReason::Timeouts { in_a_row })
     }
 
-    /// Successes and failures in the window.
+    /// Attempts and failures in the window.
     pub fn counts(&mut self, now: Moment) -> (u32, u32) {
         self.expire(now);
-        (self.successes, self.failures)
+        (self.attempts, self.failures)
     }
 
     /// Forgets everything, as when a host is found healthy again.
@@ -108,7 +122,7 @@ impl HealthWindow {
         self.expire(now);
         let number = self.number(now);
         if self.slices.back().is_none_or(|slice| slice.number < number) {
-            self.slices.push_back(Slice { number, successes: 0, failures: 0 });
+            self.slices.push_back(Slice { number, attempts: 0, failures: 0 });
         }
         self.slices.back_mut().expect("a slice was just pushed where there was none")
     }
@@ -117,7 +131,7 @@ impl HealthWindow {
         let oldest = self.number(now).saturating_sub(u64::from(SLICES) - 1);
         while self.slices.front().is_some_and(|slice| slice.number < oldest) {
             let slice = self.slices.pop_front().expect("the front was just seen");
-            self.successes -= slice.successes;
+            self.attempts -= slice.attempts;
             self.failures -= slice.failures;
         }
     }
@@ -125,6 +139,8 @@ impl HealthWindow {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::HostRules;
 
@@ -150,10 +166,22 @@ mod tests {
     fn half_is_not_more_than_half() {
         let mut health = window();
         (0..30).for_each(|_| health.failed(false, at(1)));
-        (0..30).for_each(|_| health.succeeded(at(2)));
+        (0..30).for_each(|_| health.answered(at(2)));
         assert_eq!(health.tripped(64, at(2)), None);
         health.failed(false, at(2));
         assert!(health.tripped(64, at(2)).is_some());
+    }
+
+    #[test]
+    fn a_request_to_wait_is_no_attempt_and_ends_a_row_of_timeouts() {
+        let mut health = window();
+        (0..3).for_each(|_| health.failed(true, at(1)));
+        (0..100).for_each(|_| health.asked_to_wait());
+        health.failed(true, at(1));
+        assert_eq!(health.tripped(4, at(1)), None);
+        (0..16).for_each(|_| health.failed(false, at(1)));
+        let reason = TripReason::Failures { failures: 20, attempts: 20 };
+        assert_eq!(health.tripped(4, at(1)), Some(reason));
     }
 
     #[test]
@@ -172,7 +200,29 @@ mod tests {
         assert_eq!(health.tripped(4, at(1)), None);
         health.failed(true, at(1));
         assert_eq!(health.tripped(4, at(1)), Some(TripReason::Timeouts { in_a_row: 4 }));
-        health.answered();
+        health.asked_to_wait();
         assert_eq!(health.tripped(4, at(1)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_trips_exactly_when_the_contract_says_so(
+            steps in proptest::collection::vec((0_u64..3_000, any::<bool>()), 1..200)
+        ) {
+            let mut health = window();
+            let mut seen: Vec<(u64, bool)> = Vec::new();
+            let mut millis = 0;
+            for (gap, fails) in steps {
+                millis += gap;
+                let now = Moment::ORIGIN + Duration::from_millis(millis);
+                if fails { health.failed(false, now) } else { health.answered(now) }
+                seen.push((millis / 1_000, fails));
+                let window = seen.iter().filter(|one| one.0 + 60 > millis / 1_000);
+                let attempts = window.clone().count();
+                let failures = window.filter(|one| one.1).count();
+                let unhealthy = failures >= 20 && failures * 2 > attempts;
+                prop_assert_eq!(health.tripped(64, now).is_some(), unhealthy);
+            }
+        }
     }
 }

@@ -20,8 +20,10 @@ use crate::policy::gate::{Gate, Probed};
 use crate::policy::headers::{self, Signals};
 use crate::policy::health::{HealthWindow, TripReason};
 use crate::policy::learned::LearnedRate;
+use crate::policy::overload::{Overload, Weighed};
 use crate::policy::pace::Pace;
 use crate::policy::queue::{Key, Offer, Queue};
+use crate::policy::slump::Slump;
 use crate::policy::verdict::{Meaning, meaning};
 
 /// A delivery is never put off longer by one answer's `Retry-After`.
@@ -31,11 +33,6 @@ const HOST_WAIT_MAX: Duration = crate::policy::budget::WAIT_MAX;
 /// How long a host shows as limited after its pace last held a send back, so that a steady pace is
 /// not shown as a flicker.
 const LIMITED_SHOWN: Duration = Duration::from_secs(2);
-/// Bare 503s that one delivery may get without using up a retry: more are no limiter's, and must
-/// not slow the host down for the others.
-const OVERLOAD_ROUNDS: u32 = 5;
-/// Time over which a bare 503 is weighed against successes.
-const OVERLOAD_WINDOW: Duration = Duration::from_secs(10);
 
 /// What the actor is to do.
 #[derive(Clone, Debug)]
@@ -85,6 +82,8 @@ struct Flight {
     entry: Pending,
     sent: Moment,
     probe: bool,
+    /// How many might be in flight when it was sent.
+    limit: u32,
 }
 
 /// Queue, budget, concurrency, health and gate of one host.
@@ -108,6 +107,9 @@ pub struct HostState {
     halved: Moment,
     limited_until: Moment,
     overload: Overload,
+    /// What was learned before the present row of bare 503s.
+    learned_before: LearnedRate,
+    slump: Slump,
 }
 
 impl HostState {
@@ -127,6 +129,8 @@ impl HostState {
             halved: now,
             limited_until: Moment::ORIGIN,
             overload: Overload::default(),
+            learned_before: LearnedRate::default(),
+            slump: Slump::default(),
             controls: HostControls::default(),
             rules,
         };
@@ -241,7 +245,9 @@ impl HostState {
         if self.controls.paused {
             return held(WaitReason::Pause, None, "an operator paused the host");
         }
-        self.gate.advance(self.rules.health.probes, now);
+        if self.gate.advance(self.rules.health.probes, now) {
+            self.calm(now);
+        }
         if !self.gate.lets_pass() {
             return match &self.gate {
                 Gate::Cooling { until, reason } => {
@@ -263,6 +269,10 @@ impl HostState {
                 }
             };
             return held(reason, Some(wait.until), words);
+        }
+        if let Some(until) = self.slump.until(now) {
+            let words = "its last requests failed one after the other";
+            return held(WaitReason::Backoff, Some(until), words);
         }
         let in_flight = self.in_flight();
         // While probing, the probes are the limit.
@@ -303,9 +313,10 @@ impl HostState {
         }
         self.budget.sent(now);
         self.learned.sent(now);
-        let probe = self.gate.passed();
+        self.slump.sent(now);
+        let (probe, limit) = (self.gate.passed(), self.concurrency.limit());
         self.flight_bytes += entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
-        self.flights.insert(entry.id, Flight { entry: entry.clone(), sent: now, probe });
+        self.flights.insert(entry.id, Flight { entry: entry.clone(), sent: now, probe, limit });
     }
 
     /// Decides about an attempt that came to an end. `None` when it is not in flight here. A
@@ -326,11 +337,10 @@ impl HostState {
         };
         let mut meaning = meaning(outcome, signals.retry_after.is_some());
         if meaning == Meaning::Overloaded {
-            let rounds = flight.entry.attempts.saturating_sub(flight.entry.retries);
-            meaning = self.weigh_overload(rounds, now.moment);
+            meaning = self.weigh_overload(&flight, now.moment);
         }
         let wait = self.learn_budget(&flight, outcome, &signals, meaning, roll, now.moment);
-        self.learn_health(&flight, meaning, now.moment);
+        self.learn_health(&flight, meaning, roll, now.moment);
         let verdict = self.rule(&flight.entry, meaning, &signals, now, roll);
         let mut ruling = Ruling {
             verdict,
@@ -350,14 +360,25 @@ impl HostState {
         Some(ruling)
     }
 
-    /// A 503 without a hint among successes comes from a limiter; alone it is a failure.
-    /// But a delivery that is refused time and again among successes is at fault itself.
-    fn weigh_overload(&mut self, rounds: u32, now: Moment) -> Meaning {
-        self.overload.overloaded(now);
-        if self.overload.mostly_succeeds() && rounds <= OVERLOAD_ROUNDS {
-            Meaning::Overloaded
-        } else {
-            Meaning::Failed { counts: true, timed_out: false }
+    /// What a 503 without a hint means; it teaches the learned rate where it may be a limiter's.
+    fn weigh_overload(&mut self, flight: &Flight, now: Moment) -> Meaning {
+        let rounds = flight.entry.attempts.saturating_sub(flight.entry.retries);
+        let weighed = self.overload.overloaded(rounds, now);
+        if self.overload.is_first() {
+            self.learned_before = self.learned.clone();
+        }
+        match weighed {
+            Weighed::Limiter | Weighed::Mostly => {
+                self.learned.refused(flight.sent, Duration::ZERO, now);
+            }
+            Weighed::Failure { misjudged: true } => {
+                self.learned = std::mem::take(&mut self.learned_before);
+            }
+            Weighed::Failure { misjudged: false } => {}
+        }
+        match weighed {
+            Weighed::Limiter => Meaning::Overloaded,
+            _ => Meaning::Failed { counts: true, timed_out: false },
         }
     }
 
@@ -378,7 +399,7 @@ impl HostState {
                 self.budget.read(reading, roll, now)
             }
             Outcome::NoAnswer { .. } => {
-                self.budget.unanswered();
+                self.budget.unanswered(now);
                 None
             }
             Outcome::Blocked { .. } => return None,
@@ -389,16 +410,14 @@ impl HostState {
                 // slow host far below it.
                 self.learned.refused(flight.sent, wait.unwrap_or_default(), now);
             }
-            Meaning::Overloaded => {
-                self.learned.refused(flight.sent, Duration::ZERO, now);
-            }
             Meaning::Failed { counts: true, .. } => self.halve(flight.sent, now),
             Meaning::Delivered | Meaning::Permanent | Meaning::Failed { .. } => {
                 self.overload.succeeded(now);
                 self.learned.succeeded();
                 self.concurrency.succeeded(self.in_flight());
             }
-            Meaning::Blocked => {}
+            // What a bare 503 teaches was learned when it was weighed.
+            Meaning::Overloaded | Meaning::Blocked => {}
         }
         wait
     }
@@ -410,7 +429,7 @@ impl HostState {
         }
     }
 
-    fn learn_health(&mut self, flight: &Flight, meaning: Meaning, now: Moment) {
+    fn learn_health(&mut self, flight: &Flight, meaning: Meaning, roll: f64, now: Moment) {
         let well = match meaning {
             Meaning::Failed { counts: true, .. } => Some(false),
             Meaning::Delivered | Meaning::Permanent | Meaning::Failed { .. } => Some(true),
@@ -418,11 +437,21 @@ impl HostState {
             Meaning::Refused | Meaning::Overloaded | Meaning::Blocked => None,
         };
         if flight.sent >= self.healthy_since {
-            match meaning {
-                Meaning::Delivered => self.health.succeeded(now),
-                Meaning::Failed { counts: true, timed_out } => self.health.failed(timed_out, now),
-                Meaning::Blocked => {}
-                _ => self.health.answered(),
+            match (well, meaning) {
+                (Some(false), Meaning::Failed { timed_out, .. }) => {
+                    self.health.failed(timed_out, now);
+                    let prevail = self.health.failures_prevail(now);
+                    self.slump.failed(flight.sent, prevail, roll, now);
+                }
+                (Some(_), _) => {
+                    self.health.answered(now);
+                    self.slump.ended();
+                }
+                (None, Meaning::Blocked) => {}
+                (None, _) => {
+                    self.health.asked_to_wait();
+                    self.slump.ended();
+                }
             }
         }
         if flight.probe {
@@ -431,7 +460,7 @@ impl HostState {
                 None => self.gate.probe_lost(),
             }
         } else if self.gate == Gate::Open
-            && let Some(reason) = self.health.tripped(self.concurrency.limit(), now)
+            && let Some(reason) = self.health.tripped(flight.limit, now)
         {
             self.cool(words_of(reason, self.rules.health.window), now);
         }
@@ -445,9 +474,20 @@ impl HostState {
                 self.health.clear();
                 self.concurrency.restart();
                 self.healthy_since = now;
+                self.calm(now);
             }
             Probed::Unhealthy => self.cool("probes after the cooldown failed".into(), now),
         }
+    }
+
+    /// What the paces saved up while the host was left alone is not to be sent as a burst.
+    fn calm(&mut self, now: Moment) {
+        if let Some(pace) = &mut self.fixed {
+            pace.drain_to(1.0, now);
+        }
+        self.budget.calm(now);
+        self.learned.wait_ended(now);
+        self.slump.ended();
     }
 
     fn cool(&mut self, reason: String, now: Moment) {
@@ -537,42 +577,6 @@ fn words_of(reason: TripReason, window: Duration) -> String {
             format!("{failures} of {attempts} attempts failed within {}s", window.as_secs())
         }
         TripReason::Timeouts { in_a_row } => format!("{in_a_row} attempts in a row timed out"),
-    }
-}
-
-/// Bare 503s and successes of the last ten seconds, roughly: both counts are halved each time the
-/// window has passed, which forgets as fast without keeping times.
-#[derive(Clone, Debug, Default)]
-struct Overload {
-    successes: u32,
-    overloads: u32,
-    began: Option<Moment>,
-}
-
-impl Overload {
-    fn succeeded(&mut self, now: Moment) {
-        self.age(now);
-        self.successes += 1;
-    }
-
-    fn overloaded(&mut self, now: Moment) {
-        self.age(now);
-        self.overloads += 1;
-    }
-
-    fn mostly_succeeds(&self) -> bool {
-        self.successes > 0 && self.successes >= self.overloads
-    }
-
-    fn age(&mut self, now: Moment) {
-        let began = *self.began.get_or_insert(now);
-        let windows = now.since(began).as_nanos() / OVERLOAD_WINDOW.as_nanos();
-        if windows > 0 {
-            let halvings = u32::try_from(windows).unwrap_or(u32::MAX).min(31);
-            self.successes >>= halvings;
-            self.overloads >>= halvings;
-            self.began = Some(now);
-        }
     }
 }
 

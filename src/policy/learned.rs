@@ -12,14 +12,29 @@ use crate::model::Moment;
 use crate::policy::pace::{Pace, burst_of};
 
 /// A cut takes at least this share away…
-const CUT_MIN: f64 = 0.97;
+const CUT_MIN: f64 = 0.98;
 /// …and at most this: one odd cycle must not starve a host.
 const CUT_MAX: f64 = 0.5;
 /// Never slower than one request in a minute: what is slower cannot be told from a wait.
 const RATE_MIN: f64 = 1.0 / 60.0;
-/// Growth a second right after a cut: at 100/s a quarter of a request, so that a limit is found
-/// again within seconds and overrun by well under 1 %.
-const GROWTH: f64 = 0.0025;
+/// …but on the way down from a first guess, which may be far off, it may be this deep.
+const CUT_FINDING: f64 = 0.25;
+/// A cut without a wait that follows a climb takes no more than this: the climb was let pass, so the
+/// limit is near.
+const CUT_AFTER_CLIMB: f64 = 0.95;
+/// A host that refused after no more than this many is taken to let no two pass at once.
+const STRICT: u32 = 1;
+/// So many successes since the last cut are a climb, and not the way down to the limit.
+const CLIMB: u32 = 10;
+/// Growth a second while the limit has not been found: the first cuts may have been too deep.
+const GROWTH_FINDING: f64 = 0.1;
+/// Growth a second after it was found once: the wait that followed may have hidden some of it.
+const GROWTH_SETTLING: f64 = 0.01;
+/// Growth a second right after a cut: with the doubling it makes up for one in eleven seconds, so
+/// that at 20/s one request in two hundred is refused…
+const GROWTH: f64 = 0.0015;
+/// …and below this many a second it is slower in proportion, since a refusal weighs more there.
+const GROWTH_WHOLE_FROM: f64 = 20.0;
 /// Growth doubles each time this long has passed without a refusal, so that a raised limit is found…
 const GROWTH_DOUBLES: Duration = Duration::from_secs(20);
 /// …but never gets faster than this a second.
@@ -48,6 +63,36 @@ struct Known {
     /// Whether the rate held a send back since it last grew: a rate that binds nothing must not
     /// climb on it.
     bound: bool,
+    phase: Phase,
+    /// Whether the host takes no two at once: then a late send is not made up for by an early one.
+    strict: bool,
+}
+
+/// How well the limit is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It has not been met from below.
+    Finding,
+    /// It was met once…
+    Settling,
+    /// …and again.
+    Settled,
+}
+
+impl Phase {
+    /// After a cut that followed a climb.
+    fn after_climb(self) -> Self {
+        match self {
+            Phase::Finding => Phase::Settling,
+            Phase::Settling | Phase::Settled => Phase::Settled,
+        }
+    }
+}
+
+impl Known {
+    fn burst(&self, rate: f64) -> f64 {
+        if self.strict { 1.0 } else { burst_of(rate) }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +118,7 @@ impl Cycle {
 
     /// Requests a second that the host took since `from`, with the coming wait in it.
     fn rate_since(&self, (from, before): (Moment, u32), ended: Moment) -> f64 {
-        let length = ended.since(from).as_secs_f64().max(0.001);
-        f64::from((self.successes - before).max(1)) / length
+        f64::from(self.successes - before) / ended.since(from).as_secs_f64().max(0.001)
     }
 }
 
@@ -82,7 +126,7 @@ impl LearnedRate {
     /// A rate that was learned before a restart, requests a second.
     pub fn restored(rate: f64, now: Moment) -> Self {
         let mut learned = Self::default();
-        learned.set(rate, now);
+        learned.set(rate, 1.0, (Phase::Settled, false), now);
         learned
     }
 
@@ -135,16 +179,37 @@ impl LearnedRate {
         }
         let cycle = self.cycle.unwrap_or(Cycle::new(now));
         let is_long = now.since(cycle.began) > CYCLE_LONG.max(wait * 10);
+        let climbed = cycle.successes >= CLIMB;
+        // One request in the time until the wait is over is let pass for certain.
+        let least = if wait.is_zero() && self.known.is_some() { 0.0 } else { 1.0 };
+        let least = least / ended.since(cycle.began).as_secs_f64().max(0.001);
         let rate = match self.rate() {
-            None => cycle.rate_since(cycle.marks[0], ended),
+            None => cycle.rate_since(cycle.marks[0], ended).max(least),
             Some(rate) if is_long => rate * CUT_MIN,
             Some(rate) => {
-                let measured = cycle.rate_since((cycle.began, 0), ended);
-                measured.min(rate * CUT_MIN).max(rate * CUT_MAX)
+                let measured = cycle.rate_since((cycle.began, 0), ended).max(least);
+                let deepest = match (wait.is_zero(), climbed) {
+                    (true, true) => CUT_AFTER_CLIMB,
+                    (true, false) if self.is_finding() => CUT_FINDING,
+                    _ => CUT_MAX,
+                };
+                measured.min(rate * CUT_MIN).max(rate * deepest)
             }
         };
-        self.set(rate, now);
+        // Without a wait the next one goes when the new rate says so: at once it would be refused
+        // like this one.
+        let tokens = if wait.is_zero() { 0.0 } else { 1.0 };
+        let kind = match &self.known {
+            Some(known) if climbed => (known.phase.after_climb(), known.strict),
+            Some(known) => (known.phase, known.strict),
+            None => (Phase::Finding, wait.is_zero() && cycle.successes <= STRICT),
+        };
+        self.set(rate, tokens, kind, now);
         self.cycle = Some(Cycle::new(ended));
+    }
+
+    fn is_finding(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.phase == Phase::Finding)
     }
 
     /// A wait is over: what was saved up during it is not to be sent as a burst.
@@ -154,10 +219,14 @@ impl LearnedRate {
         }
     }
 
-    fn set(&mut self, rate: f64, now: Moment) {
+    fn set(&mut self, rate: f64, tokens: f64, kind: (Phase, bool), now: Moment) {
         let rate = rate.max(RATE_MIN);
-        let pace = Pace::starting_slow(rate, burst_of(rate), now);
-        self.known = Some(Known { pace, cut: now, grown: now, bound: false });
+        let (phase, strict) = kind;
+        let pace = Pace::new(rate, 1.0, now);
+        let mut known = Known { pace, cut: now, grown: now, bound: false, phase, strict };
+        known.pace.set(rate, known.burst(rate), now);
+        known.pace.drain_to(tokens, now);
+        self.known = Some(known);
     }
 
     fn grow(&mut self, now: Moment) {
@@ -175,17 +244,26 @@ impl LearnedRate {
         if !std::mem::take(&mut known.bound) {
             return;
         }
-        let doublings = since_cut.as_secs_f64() / GROWTH_DOUBLES.as_secs_f64();
-        let growth = (GROWTH * doublings.exp2()).min(GROWTH_MAX);
+        let growth = match known.phase {
+            Phase::Finding => GROWTH_FINDING,
+            Phase::Settling => GROWTH_SETTLING,
+            Phase::Settled => {
+                let doublings = since_cut.as_secs_f64() / GROWTH_DOUBLES.as_secs_f64();
+                let first = GROWTH * (known.pace.rate() / GROWTH_WHOLE_FROM).min(1.0);
+                (first * doublings.exp2()).min(GROWTH_MAX)
+            }
+        };
         // A second at most: time in which nothing was sent proves nothing.
         let share = growth * elapsed.as_secs_f64().min(1.0);
         let rate = known.pace.rate() * (1.0 + share);
-        known.pace.set(rate, burst_of(rate), now);
+        known.pace.set(rate, known.burst(rate), now);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(millis: u64) -> Moment {
@@ -219,7 +297,7 @@ mod tests {
         learned.refused(at(11), Duration::ZERO, at(21));
         learned.refused(at(12), Duration::ZERO, at(22));
         assert_eq!(learned.rate(), once);
-        assert!((once.expect("learned") - 97.0).abs() < 1e-9);
+        assert!((once.expect("learned") - 98.0).abs() < 1e-9);
     }
 
     #[test]
@@ -241,5 +319,52 @@ mod tests {
         let mut learned = LearnedRate::restored(10.0, at(0));
         learned.ready_at(at(31 * 60_000));
         assert_eq!(learned.rate(), None);
+    }
+
+    #[test]
+    fn after_a_refusal_the_next_one_waits_its_turn() {
+        let mut learned = LearnedRate::restored(100.0, at(0));
+        learned.sent(at(10));
+        learned.refused(at(10), Duration::ZERO, at(11));
+        assert!(learned.ready_at(at(20)).is_some());
+        assert_eq!(learned.ready_at(at(200)), None);
+    }
+
+    #[test]
+    fn a_host_that_lets_one_pass_and_no_second_is_found_within_a_few_refusals() {
+        let mut learned = LearnedRate::default();
+        let (mut passed, mut refusals) = (0, 0);
+        for millis in 0..10_000 {
+            if learned.ready_at(at(millis)).is_some() {
+                continue;
+            }
+            learned.sent(at(millis));
+            if millis == 0 || millis >= passed + 100 {
+                passed = millis;
+                learned.succeeded();
+            } else {
+                refusals += 1;
+                learned.refused(at(millis), Duration::ZERO, at(millis));
+            }
+        }
+        assert!(refusals <= 8, "{refusals}");
+        let rate = learned.rate().expect("learned");
+        assert!((9.0..10.5).contains(&rate), "{rate}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_never_raises_the_rate_and_never_starves_the_host(
+            rate in 0.1_f64..5000.0, successes in 0_u32..50, millis in 1_u64..20_000,
+            wait_ms in 0_u64..5_000
+        ) {
+            let mut learned = LearnedRate::restored(rate, at(0));
+            learned.sent(at(1));
+            (0..successes).for_each(|_| learned.succeeded());
+            learned.refused(at(1), Duration::from_millis(wait_ms), at(millis));
+            let cut = learned.rate().expect("known");
+            prop_assert!(cut <= (rate * CUT_MIN).max(RATE_MIN) * 1.000_001);
+            prop_assert!(cut >= rate * CUT_MAX * 0.999_999);
+        }
     }
 }
