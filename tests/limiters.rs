@@ -14,15 +14,20 @@ use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Server, free_port};
 
-/// What each of them allows a second, in the long run: 200 in 10 s, or 20 a second.
+/// What each of them allows a second in the long run (200 in 10 s, or 20 a second)…
 const RATE: f64 = 20.0;
+/// …but for the one that takes no two at once.
+const STRICT: (&str, f64) = ("nginx strict", 10.0);
 /// The longest of their windows. What happens in the first is not judged.
 const WINDOW: Duration = Duration::from_secs(10);
 /// How long they are watched after it.
 const WATCHED: Duration = Duration::from_secs(60);
 /// Of what a limiter allows, at least this share is used…
 const USED_MIN: f64 = 0.95;
-/// …and of the requests sent, less than this share is answered over the limit.
+/// …or this one where no two are taken at once: what a busy machine lets arrive a few milliseconds
+/// early is refused there, and nobody who sends can know that.
+const USED_MIN_STRICT: f64 = 0.88;
+/// And of the requests sent, less than this share is answered over the limit.
 const OVER_MAX: f64 = 0.01;
 /// Deliveries for each: more than can be sent while it is watched.
 const DELIVERIES: usize = 1_900;
@@ -112,7 +117,7 @@ fn slowapi() -> Option<Limiters> {
 fn nginx(directory: &Path) -> Option<Limiters> {
     let places = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
     let nginx = places.iter().find(|place| Path::new(place).exists())?;
-    let named = named(&["nginx strict", "nginx burst", "nginx 429"]);
+    let named = named(&[STRICT.0, "nginx burst", "nginx 429"]);
     let template = std::fs::read_to_string(sources().join("nginx.conf")).expect("a template");
     let filled = template
         .replace("DIRECTORY", directory.to_str().expect("a plain path"))
@@ -189,7 +194,9 @@ fn real_limiters_are_used_up_to_their_limit_and_hardly_overrun() {
         let after = seen(&server, *port);
         let attempts = after.attempts - before.attempts;
         let delivered = after.delivered - before.delivered;
-        let used = delivered as f64 / (RATE * WATCHED.as_secs_f64());
+        let (rate, used_min) =
+            if *name == STRICT.0 { (STRICT.1, USED_MIN_STRICT) } else { (RATE, USED_MIN) };
+        let used = delivered as f64 / (rate * WATCHED.as_secs_f64());
         let over = (attempts - delivered) as f64 / (attempts as f64).max(1.0);
         let first = before.attempts - before.delivered;
         let line = format!(
@@ -199,7 +206,7 @@ fn real_limiters_are_used_up_to_their_limit_and_hardly_overrun() {
             attempts - delivered,
         );
         println!("{line}");
-        if used < USED_MIN || over >= OVER_MAX {
+        if used < used_min || over >= OVER_MAX {
             writeln!(wrong, "{line}").expect("a string takes it");
         }
     }

@@ -478,7 +478,7 @@ mod tests {
                 let asked = now;
                 while let Err(until) = budget.admits(0, at(now)) {
                     let until = until.expect("nothing is out that could be waited for");
-                    now = (until.as_nanos() / 1_000_000) as u64 + 1;
+                    now = until.as_nanos() / 1_000_000 + 1;
                     budget.wait_ended(at(now));
                     prop_assert!(now <= asked + 2 * 3_600_000 + 10, "{now} at {asked}");
                 }

@@ -23,6 +23,7 @@ use crate::policy::learned::LearnedRate;
 use crate::policy::overload::{Overload, Weighed};
 use crate::policy::pace::Pace;
 use crate::policy::queue::{Key, Offer, Queue};
+use crate::policy::reopening::Reopening;
 use crate::policy::slump::Slump;
 use crate::policy::verdict::{Meaning, meaning};
 
@@ -110,6 +111,7 @@ pub struct HostState {
     /// What was learned before the present row of bare 503s.
     learned_before: LearnedRate,
     slump: Slump,
+    reopening: Reopening,
 }
 
 impl HostState {
@@ -131,6 +133,7 @@ impl HostState {
             overload: Overload::default(),
             learned_before: LearnedRate::default(),
             slump: Slump::default(),
+            reopening: Reopening::default(),
             controls: HostControls::default(),
             rules,
         };
@@ -283,6 +286,10 @@ impl HostState {
         if in_flight >= limit {
             return held(WaitReason::InFlightLimit, None, "all requests in flight are taken");
         }
+        if let Some(ready) = self.reopening.ready_at(now) {
+            let words = "the host is back and gets its usual rate at first";
+            return held(WaitReason::InFlightLimit, Some(ready), words);
+        }
         let paced = self.pace_hold(in_flight, now);
         if paced.is_some() {
             self.limited_until = now + LIMITED_SHOWN;
@@ -314,6 +321,7 @@ impl HostState {
         self.budget.sent(now);
         self.learned.sent(now);
         self.slump.sent(now);
+        self.reopening.sent(now);
         let (probe, limit) = (self.gate.passed(), self.concurrency.limit());
         self.flight_bytes += entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
         self.flights.insert(entry.id, Flight { entry: entry.clone(), sent: now, probe, limit });
@@ -446,6 +454,7 @@ impl HostState {
                 (Some(_), _) => {
                     self.health.answered(now);
                     self.slump.ended();
+                    self.reopening.delivered(now);
                 }
                 (None, Meaning::Blocked) => {}
                 (None, _) => {
@@ -474,6 +483,7 @@ impl HostState {
                 self.health.clear();
                 self.concurrency.restart();
                 self.healthy_since = now;
+                self.reopening.begin(now);
                 self.calm(now);
             }
             Probed::Unhealthy => self.cool("probes after the cooldown failed".into(), now),

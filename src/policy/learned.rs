@@ -29,7 +29,7 @@ const CLIMB: u32 = 10;
 /// Growth a second while the limit has not been found: the first cuts may have been too deep.
 const GROWTH_FINDING: f64 = 0.1;
 /// Growth a second after it was found once: the wait that followed may have hidden some of it.
-const GROWTH_SETTLING: f64 = 0.01;
+const GROWTH_SETTLING: f64 = 0.02;
 /// Growth a second right after a cut: with the doubling it makes up for one in eleven seconds, so
 /// that at 20/s one request in two hundred is refused…
 const GROWTH: f64 = 0.0015;

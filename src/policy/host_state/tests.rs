@@ -219,7 +219,9 @@ fn a_black_hole_needs_as_many_timeouts_as_might_be_in_flight_and_not_half_of_the
     rules.health.min_failures = 1_000;
     let controls = HostControls::default();
     let mut state = HostState::new(rules, controls, 1_000_000, Moment::ORIGIN);
-    (0..5_000).for_each(|seq| drop(state.queue_mut().offer(entry(seq))));
+    for seq in 0..5_000 {
+        state.queue_mut().offer(entry(seq));
+    }
     let mut millis = 0;
     while state.in_flight_limit() < 64 {
         millis += 1;
@@ -264,7 +266,9 @@ fn a_static_limit_gives_no_burst_after_a_cooldown() {
     rules.limits.requests_per_second = Some(50.0);
     let controls = HostControls::default();
     let mut state = HostState::new(rules, controls, 1_000_000, Moment::ORIGIN);
-    (0..500).for_each(|seq| drop(state.queue_mut().offer(entry(seq))));
+    for seq in 0..500 {
+        state.queue_mut().offer(entry(seq));
+    }
     state.gate = Gate::cool("test".into(), Duration::from_secs(60), Moment::ORIGIN);
     let mut sends = 0;
     for millis in 60_000..61_000 {
