@@ -35,7 +35,7 @@ pub struct Bucket {
     pub reset: Option<Duration>,
     /// The length of a window.
     pub window: Option<Duration>,
-    /// Reset was given in whole seconds, so it may be up to 1 s off.
+    /// Reset was given or measured in whole seconds, so it may be a second or two off.
     pub coarse: bool,
 }
 
@@ -61,7 +61,12 @@ pub fn read(headers: &[Header], received: Timestamp) -> Signals {
             Some(Field::Part(part)) => notes.part(part, &header.value, clocks.running),
         }
     }
-    Signals { retry_after, buckets: notes.into_buckets(clocks.running) }
+    let mut buckets = notes.into_buckets(clocks.running);
+    if !clocks.agree {
+        // Measured against a `Date`, and that is in whole seconds.
+        buckets.iter_mut().for_each(|bucket| bucket.coarse = true);
+    }
+    Signals { retry_after, buckets }
 }
 
 /// The answerer's idea of now.
@@ -72,16 +77,18 @@ struct Clocks {
     /// Our own clock where it agrees with that second, which is finer: a window of one second would
     /// else seem to have all of it left, always. The `Date` where it does not agree.
     running: Timestamp,
+    /// Whether they agree.
+    agree: bool,
 }
 
 impl Clocks {
     fn of(headers: &[Header], received: Timestamp) -> Self {
         let date = headers.iter().find(|header| header.name == "date");
         let Some(dated) = date.and_then(|header| time::http_date(&header.value)) else {
-            return Self { dated: received, running: received };
+            return Self { dated: received, running: received, agree: true };
         };
-        let agrees = received.as_secs() == dated.as_secs();
-        Self { dated, running: if agrees { received } else { dated } }
+        let agree = received.as_secs() == dated.as_secs();
+        Self { dated, running: if agree { received } else { dated }, agree }
     }
 }
 

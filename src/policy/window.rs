@@ -20,8 +20,9 @@ use crate::policy::headers::Bucket;
 
 /// No window is longer: a host may name any number, and no sum with it may overflow.
 const LENGTH_MAX: Duration = Duration::from_secs(32 * 86_400);
-/// Two readings of one window differ by rounding only: whole seconds by one…
-const TOLERANCE_COARSE: Duration = Duration::from_millis(1100);
+/// Two readings of one window differ by rounding only: whole seconds by one, and by another where
+/// they are measured against a `Date` that its server writes once a second (uvicorn)…
+const TOLERANCE_COARSE: Duration = Duration::from_millis(2100);
 /// …finer ones by the answers' way through the network.
 const TOLERANCE_FINE: Duration = Duration::from_millis(60);
 /// Whole seconds are rounded up by as much.
