@@ -24,6 +24,8 @@ const CUT_FINDING: f64 = 0.25;
 const CUT_AFTER_CLIMB: f64 = 0.95;
 /// A host that refused after no more than this many is taken to let no two pass at once.
 const STRICT: u32 = 1;
+/// A cut that leaves more is near the limit for certain.
+const SHALLOW: f64 = 0.94;
 /// So many successes since the last cut are a climb, and not the way down to the limit.
 const CLIMB: u32 = 10;
 /// Growth a second while the limit has not been found: the first cuts may have been too deep.
@@ -80,10 +82,12 @@ enum Phase {
 }
 
 impl Phase {
-    /// After a cut that followed a climb.
-    fn after_climb(self) -> Self {
+    /// After a cut that followed a climb and left this share of the rate. A deep one may have gone
+    /// too deep: a wait longer than the host needs counts as time in which it took nothing.
+    fn after_climb(self, left: f64) -> Self {
         match self {
             Phase::Finding => Phase::Settling,
+            Phase::Settling if left < SHALLOW => Phase::Settling,
             Phase::Settling | Phase::Settled => Phase::Settled,
         }
     }
@@ -200,7 +204,9 @@ impl LearnedRate {
         // like this one.
         let tokens = if wait.is_zero() { 0.0 } else { 1.0 };
         let kind = match &self.known {
-            Some(known) if climbed => (known.phase.after_climb(), known.strict),
+            Some(known) if climbed => {
+                (known.phase.after_climb(rate / known.pace.rate()), known.strict)
+            }
             Some(known) => (known.phase, known.strict),
             None => (Phase::Finding, wait.is_zero() && cycle.successes <= STRICT),
         };

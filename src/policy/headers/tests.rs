@@ -466,3 +466,17 @@ proptest! {
         prop_assert_eq!(one.cmp(&two), read(one).cmp(&read(two)));
     }
 }
+
+#[test]
+fn a_reset_measured_against_a_date_of_another_second_counts_as_whole_seconds() {
+    for (received_ms, coarse) in [(999, false), (1_500, true)] {
+        let lines = [
+            ("date", "Tue, 24 Nov 2026 07:00:00 GMT"),
+            ("x-ratelimit-remaining", "5"),
+            ("x-ratelimit-reset", "1795503610.250"),
+        ];
+        let received = Timestamp::from_millis(T0_S * 1000 + received_ms);
+        let signals = read(&headers(&lines), received);
+        assert_eq!(signals.buckets[0].coarse, coarse, "{received_ms}");
+    }
+}
