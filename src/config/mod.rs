@@ -253,7 +253,7 @@ impl Default for Settings {
                 max_pending: 10_000_000,
                 max_pending_per_host: 5_000_000,
                 allow_loss: false,
-                cache: 64 << 20,
+                cache: 16 << 20,
             },
             actors: Actors {
                 shards: cores,
