@@ -163,10 +163,13 @@ impl HostState {
         let burst = set.burst.or(self.rules.limits.burst).map(f64::from);
         self.fixed = rate.map(|rate| {
             let burst = burst.unwrap_or(rate.max(1.0));
-            let rate_now = self.fixed.as_ref().map(Pace::rate);
             match self.fixed.take() {
-                Some(pace) if rate_now == Some(rate) => pace,
-                _ => Pace::new(rate, burst, now),
+                // What was saved up stays, so that a change is no second burst.
+                Some(mut pace) => {
+                    pace.set(rate, burst, now);
+                    pace
+                }
+                None => Pace::new(rate, burst, now),
             }
         });
         self.concurrency.set_ceiling(set.in_flight.unwrap_or(self.rules.limits.in_flight));

@@ -14,6 +14,9 @@ use crate::policy::gate::Gate;
 use crate::policy::host_state::HostState;
 use crate::policy::learned::LearnedRate;
 
+/// Nothing is restored for longer: the longest cooldown that can be set. More is a damaged record.
+const LEFT_MAX: Duration = Duration::from_secs(86_400);
+
 /// The saved state of a host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
@@ -69,7 +72,7 @@ impl Saved {
 
     fn left(&self, remaining_ms: u64, now: Now) -> Duration {
         let passed = Timestamp::from_millis(self.at).until(now.wall);
-        Duration::from_millis(remaining_ms).saturating_sub(passed)
+        Duration::from_millis(remaining_ms).saturating_sub(passed).min(LEFT_MAX)
     }
 }
 

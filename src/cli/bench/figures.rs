@@ -141,7 +141,7 @@ fn many_hosts(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
 fn hang(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
     let hosts = Load { hosts: 10, ..load.clone() };
     let hung = |load: &Load| Load { hang_every: 10, ..named(load, "every tenth hangs") };
-    let full = by_turns(&named(&hosts, "none hangs"), &hung(&hosts), 3)?;
+    let full = by_turns(&named(&hosts, "none hangs"), &hung(&hosts), 5)?;
     // Latency is compared where there is room: at saturation it is the length of the queue.
     let rate = Some(3_000.0);
     let calm = Load { rate, triggers: 30_000, ..hosts };
@@ -201,15 +201,14 @@ fn paced(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
 }
 
 fn backlog(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
-    let alone = measure(&named(load, "alone"))?;
-    let run =
-        measure(&Load { backlog: 1_000_000, crash: true, ..named(load, "beside a million") })?;
-    let runs = vec![alone, run];
+    let beside = Load { backlog: 1_000_000, crash: true, ..named(load, "beside a million") };
+    let runs = by_turns(&named(load, "alone"), &beside, 3)?;
+    let most = |of: fn(&Outcome) -> f64| runs.iter().map(of).fold(0.0, f64::max);
     let share = median_ratio(&runs, |run| run.delivered_per_s);
     let claims = vec![
-        Claim::at_most("server, MiB", (runs[1].rss_peak_bytes / MIB) as f64, 300.0),
+        Claim::at_most("server, MiB", most(|run| (run.rss_peak_bytes / MIB) as f64), 300.0),
         Claim::at_least("throughput of other hosts, ratio", share, 0.95),
-        Claim::at_most("ready after kill -9, s", runs[1].restart_s.unwrap_or(f64::MAX), 3.0),
+        Claim::at_most("ready after kill -9, s", most(|run| run.restart_s.unwrap_or(0.0)), 3.0),
         missing(&runs),
     ];
     Ok((runs, claims))
@@ -237,15 +236,21 @@ fn overload(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
     let runs = super::overload(&Load { duration, ..named(load, "overload") })?;
     let refused: u64 =
         runs[1].server_refused.iter().filter(|(status, _)| **status > 0).map(|one| one.1).sum();
-    let half = runs[1].samples.iter().skip(runs[1].samples.len() / 4).map(|one| one.rss_bytes);
-    let (low, high) = half.fold((u64::MAX, 0), |(low, high), rss| (low.min(rss), high.max(rss)));
+    // Its first quarter is the filling of buffers for thousands of connections.
+    let settled = runs[1].samples.iter().skip(runs[1].samples.len() / 4).map(|one| one.rss_bytes);
+    let (low, high) = settled.fold((u64::MAX, 0), |(low, high), rss| (low.min(rss), high.max(rss)));
     let claims = vec![
         Claim::at_least("refused with Retry-After", refused as f64, 1.0),
-        Claim::at_most("growth of memory, MiB", (high.saturating_sub(low) / MIB) as f64, 50.0),
         Claim::at_most(
-            "accepted p99 against unloaded, ratio",
-            median_ratio(&runs, |run| run.accept_us.p99 as f64),
-            2.0,
+            "Retry-After, s",
+            runs[1].retry_after_max_s.map_or(f64::MAX, |most| most as f64),
+            5.0,
+        ),
+        Claim::at_most("growth of memory, MiB", (high.saturating_sub(low) / MIB) as f64, 50.0),
+        Claim::at_least(
+            "delivered a second meanwhile, ratio",
+            median_ratio(&runs, |run| run.delivered_per_s),
+            0.5,
         ),
         missing(&runs),
     ];

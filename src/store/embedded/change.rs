@@ -30,6 +30,11 @@ impl Effect {
     /// Counts first, then the news, so that whoever hears it finds the counts right.
     pub(super) fn put_in_force(self, shared: &Shared) {
         shared.apply(self.sums, &self.owed);
+        self.announce(shared);
+    }
+
+    /// Tells what is new, where the counts were read from the file already.
+    pub(super) fn announce(self, shared: &Shared) {
         for (name, number) in self.named {
             shared.remember(name, number);
         }

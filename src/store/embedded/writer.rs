@@ -233,7 +233,8 @@ impl Writer {
         let standing = self.recover(Standing::Suspect);
         match (&standing, self.stored()) {
             (Standing::Sound, Some(stored)) if stored.commits == effect.sums.commits => {
-                effect.put_in_force(&self.shared);
+                // Recovering has counted it in: once more would count it twice.
+                effect.announce(&self.shared);
                 for (work, failure) in group.into_iter().zip(failures) {
                     work.answer(failure);
                 }
