@@ -189,6 +189,7 @@ impl HostActor {
     fn send(&mut self, entry: Pending, now: Now, context: &mut Context<Self>) {
         self.active = now.moment;
         self.touched = true;
+        self.outdate_idle();
         let Some(webhook) = entry.webhook else { return };
         let sender =
             self.sender.get_or_insert_with(|| (self.shard.around.senders)(&self.name)).clone();
@@ -237,9 +238,16 @@ impl HostActor {
     fn end(&mut self, id: DeliveryId, end: End, now: Now, context: &mut Context<Self>) {
         self.active = now.moment;
         self.touched = true;
+        self.outdate_idle();
         self.state.queue_mut().remove(id);
         let verdict = Verdict::End(end);
         self.settle(Settlement { id, verdict, at: now.wall, attempt: None }, context);
+    }
+
+    /// Something begins here: the router must not stop the actor on a wish from before it.
+    fn outdate_idle(&mut self) {
+        self.life.sent.update(|sent| sent + 1);
+        self.received += 1;
     }
 
     /// Hands a decision to the recorder.

@@ -53,12 +53,15 @@ impl LiveEngine {
             let _closed = router.send(Broadcast(|| HostCommand::Quiesce)).await;
         }
         let started = actix_rt::time::Instant::now();
+        // Twice in a row: an actor may have begun to send before it heard.
+        let mut quiet = false;
         loop {
             let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
             let out: u64 = self.0.feeder.counters().map(|arbiter| load(&arbiter.in_flight)).sum();
             let open: u64 =
                 self.0.feeder.counters().map(|arbiter| load(&arbiter.uncommitted)).sum();
-            if (out == 0 && open == 0) || started.elapsed() >= patience {
+            let was_quiet = std::mem::replace(&mut quiet, out == 0 && open == 0);
+            if (quiet && was_quiet) || started.elapsed() >= patience {
                 return out;
             }
             actix_rt::time::sleep(Duration::from_millis(10)).await;

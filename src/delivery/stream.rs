@@ -43,7 +43,7 @@ pub struct WatchedStream {
     /// answer, a 413 above all.
     write_failed: bool,
     /// Given back when the connection closes.
-    _socket: OwnedSemaphorePermit,
+    socket: OwnedSemaphorePermit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl WatchedStream {
             interims: 0,
             tainted: false,
             write_failed: false,
-            _socket: socket,
+            socket,
         }
     }
 
@@ -124,7 +124,9 @@ impl WatchedStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let fresh_only = Trace::current().is_some_and(|trace| trace.fresh_only);
-        if fresh_only || !self.is_reusable() {
+        // Others wait for a socket: idle ones are given back.
+        let scarce = self.socket.semaphore().available_permits() == 0;
+        if fresh_only || scarce || !self.is_reusable() {
             return Poll::Ready(Ok(()));
         }
         self.transport.poll_read(context, buf)

@@ -272,7 +272,13 @@ impl Window {
 
     /// Puts what `fresh` says in the place of what was known, but for what was learned.
     fn renew(&mut self, fresh: Self) {
-        let length = self.length.max(fresh.length);
+        // Another limit is another bucket's, and one long reset (a penalty) is no window's length for
+        // ever; a bucket that refills names its length when it is empty only.
+        let length = match self.learned.refills {
+            _ if fresh.limit != self.limit => fresh.length,
+            true => self.length.max(fresh.length),
+            false => fresh.length.max(self.length * 3 / 4),
+        };
         let learned = std::mem::take(&mut self.learned);
         *self = Self { length, learned, ..fresh };
     }

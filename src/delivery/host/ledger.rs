@@ -24,7 +24,7 @@ struct Entries {
     left: HashMap<DeliveryId, Key>,
     /// Those that are durable now.
     returned: Vec<Key>,
-    waiters: HashMap<DeliveryId, oneshot::Sender<()>>,
+    waiters: HashMap<DeliveryId, Vec<oneshot::Sender<()>>>,
     /// The actor has no reason to wake soon, and has to hear when nothing is open any more.
     listens: bool,
 }
@@ -54,7 +54,7 @@ impl Ledger {
 
     /// Tells `waiter` once the decision is durable.
     pub(super) fn wait(&self, id: DeliveryId, waiter: oneshot::Sender<()>) {
-        self.0.borrow_mut().waiters.insert(id, waiter);
+        self.0.borrow_mut().waiters.entry(id).or_default().push(waiter);
     }
 
     /// Whether a decision about the delivery is open.
@@ -117,7 +117,7 @@ impl Ledger {
         if entries.paging {
             entries.since_page.insert(id);
         }
-        if let Some(waiter) = entries.waiters.remove(&id) {
+        for waiter in entries.waiters.remove(&id).unwrap_or_default() {
             // Who asked may have gone away.
             let _gone = waiter.send(());
         }

@@ -49,7 +49,7 @@ impl Effect {
 /// An open transaction.
 pub(super) struct Change<'a> {
     pub connection: &'a Connection,
-    shared: &'a Shared,
+    pub(super) shared: &'a Shared,
     before: Sums,
     rows_before: u64,
     effect: Effect,

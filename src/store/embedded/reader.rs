@@ -112,16 +112,18 @@ pub(super) fn page(
     host: HostNumber,
     limit: usize,
 ) -> rusqlite::Result<Vec<Pending>> {
-    let limit = sql_limit(limit);
     let sql = format!(
         "SELECT {} FROM delivery INDEXED BY delivery_pending WHERE host = ?1 AND state = 0 \
-         ORDER BY due, seq LIMIT ?2",
+         ORDER BY due, seq",
         codec::PENDING_COLUMNS
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![host.0, limit])?;
+    let mut rows = statement.query([host.0])?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    // Rows that are left out do not count: a page that is not full means that no more is there.
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
         let seq: i64 = row.get(0)?;
         found.extend(shared.readable(|| format!("delivery with seq {seq}"), codec::pending(row))?);
     }

@@ -276,6 +276,10 @@ impl Writer {
                 let expected = self.shared.sums();
                 self.connection = Some(connection);
                 match self.stored() {
+                    // The next opening says what is gone, and keeps the log.
+                    Some(stored) if stored.commits < expected.commits => {
+                        Standing::Lost("acknowledged commits are gone from the file".into())
+                    }
                     // Counts in memory lag behind when a commit in doubt took place after all
                     // while its callers were told `Unknown`; they are counted afresh.
                     Some(stored) if whole && stored.commits != expected.commits => self.recount(),
