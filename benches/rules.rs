@@ -82,7 +82,8 @@ fn cycle(criterion: &mut Criterion) {
         let mut state = HostState::new(
             HostRules::default(),
             HostControls::default(),
-            WINDOW as usize,
+            // Room for the one that comes in before one goes out.
+            WINDOW as usize + 1,
             Moment::ORIGIN,
         );
         let mut seq = WINDOW;
