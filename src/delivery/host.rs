@@ -165,7 +165,7 @@ impl HostActor {
         let close_at = self.close_idle(now);
         let wake = [wake, chores, idle_at, close_at].into_iter().flatten().min();
         self.set_alarm(wake, now.moment, context);
-        self.ledger.listen(!self.rings_within(PUBLISH_EVERY));
+        self.ledger.listen(!self.rings_before(now.moment + PUBLISH_EVERY));
     }
 
     fn act(&mut self, now: Now, context: &mut Context<Self>) -> Option<Moment> {
@@ -187,9 +187,7 @@ impl HostActor {
     }
 
     fn send(&mut self, entry: Pending, now: Now, context: &mut Context<Self>) {
-        self.active = now.moment;
-        self.touched = true;
-        self.outdate_idle();
+        self.stir(now);
         let Some(webhook) = entry.webhook else { return };
         let sender =
             self.sender.get_or_insert_with(|| (self.shard.around.senders)(&self.name)).clone();
@@ -236,16 +234,17 @@ impl HostActor {
 
     /// Ends a delivery without an attempt.
     fn end(&mut self, id: DeliveryId, end: End, now: Now, context: &mut Context<Self>) {
-        self.active = now.moment;
-        self.touched = true;
-        self.outdate_idle();
+        self.stir(now);
         self.state.queue_mut().remove(id);
         let verdict = Verdict::End(end);
         self.settle(Settlement { id, verdict, at: now.wall, attempt: None }, context);
     }
 
-    /// Something begins here: the router must not stop the actor on a wish from before it.
-    fn outdate_idle(&mut self) {
+    /// Something begins by itself: it is shown, and the router must not stop the actor on a wish
+    /// from before it.
+    fn stir(&mut self, now: Now) {
+        self.active = now.moment;
+        self.touched = true;
         self.life.sent.update(|sent| sent + 1);
         self.received += 1;
     }

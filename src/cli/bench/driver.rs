@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Write as _};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::process;
 use super::quantiles::{self, Quantiles};
 use super::wire;
 use crate::clock::boot_nanos;
@@ -177,15 +178,10 @@ fn drive(plan: Plan) -> io::Result<()> {
         local.block_on(&runtime, send_all(plan, sending.clone()));
         lock(&sending).sent.done = true;
     })?;
-    let mut out = io::stdout().lock();
-    for line in io::stdin().lock().lines() {
-        line?;
+    process::report_on_demand(|| {
         let book = lock(&shared);
-        let report = Sent { latency: Quantiles::of(&book.latency), ..book.sent.clone() };
-        drop(book);
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
-    }
-    Ok(())
+        Sent { latency: Quantiles::of(&book.latency), ..book.sent.clone() }
+    })
 }
 
 async fn send_all(plan: Plan, shared: Shared) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// How long a server may take until it is ready: a store of millions recovers first.
@@ -58,6 +59,20 @@ impl Drop for Talker {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// The other side of a `Talker`: answers each line on standard input with a report, to its end.
+pub(super) fn report_on_demand<T: Serialize>(mut report: impl FnMut() -> T) -> io::Result<()> {
+    for line in io::stdin().lock().lines() {
+        line?;
+        tell(&report())?;
+    }
+    Ok(())
+}
+
+/// Says a line of JSON on standard output.
+pub(super) fn tell<T: Serialize>(value: &T) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{}", serde_json::to_string(value)?)
 }
 
 /// A server of the bench's own, over a directory of its own.

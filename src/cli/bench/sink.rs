@@ -1,7 +1,7 @@
 //! The receiving process of a bench: answers as quickly as it can, and notes when each trigger's
 //! webhook arrived. Reports on standard output, a line of JSON for each line on standard input.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::process;
 use super::quantiles::{self, Quantiles};
 use super::wire;
 use crate::cli::listen::parse_rate;
@@ -146,14 +147,8 @@ fn serve(args: &SinkArgs) -> io::Result<()> {
             );
         });
     })?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(&ports)?)?;
-    for line in io::stdin().lock().lines() {
-        line?;
-        let arrived = lock(&shared).report();
-        writeln!(out, "{}", serde_json::to_string(&arrived)?)?;
-    }
-    Ok(())
+    process::tell(&ports)?;
+    process::report_on_demand(|| lock(&shared).report())
 }
 
 /// A listener on every address of the loopback interface and on no other; one that is only bound

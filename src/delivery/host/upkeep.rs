@@ -143,9 +143,9 @@ impl HostActor {
         Some(now.moment + timeout)
     }
 
-    /// Whether the alarm rings within `time`.
-    pub(super) fn rings_within(&self, time: Duration) -> bool {
-        self.alarm.as_ref().is_some_and(|(set, _)| *set <= self.now().moment + time)
+    /// Whether the alarm rings by then.
+    pub(super) fn rings_before(&self, then: Moment) -> bool {
+        self.alarm.as_ref().is_some_and(|(set, _)| *set <= then)
     }
 
     /// At most one alarm is set; it is left alone when it rings early enough.
