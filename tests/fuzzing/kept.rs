@@ -83,6 +83,7 @@ fn reads_back(webhook: Arc<Webhook>, metadata: Metadata) {
         host: webhook.target.host().clone(),
         workspace: 0,
         hop: 0,
+        provenance: None,
         accepted: T0,
         due: T0,
         expires: T0.plus(ttl),

@@ -4,6 +4,7 @@
 mod doors;
 pub mod kept;
 pub mod rules;
+mod texts;
 
 /// A function that judges an input.
 pub type Target = fn(&[u8]);
@@ -20,4 +21,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("saved_state", kept::saved_state),
     ("attempt_record", kept::attempt_record),
     ("head_record", kept::head_record),
+    ("liquid", texts::liquid),
+    ("webhook_template", texts::webhook_template),
 ];
