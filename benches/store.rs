@@ -61,6 +61,7 @@ impl Bench {
             host,
             workspace: 0,
             hop: 0,
+            provenance: None,
             accepted,
             due: accepted,
             expires: accepted.plus(ttl),
@@ -77,7 +78,7 @@ impl Bench {
     async fn accept(&self) -> DeliveryId {
         let delivery = self.delivery();
         let id = delivery.id;
-        let acceptance = Acceptance { deliveries: vec![Arc::new(delivery)], idempotency: None };
+        let acceptance = Acceptance::of(vec![Arc::new(delivery)]);
         self.store.accept(acceptance).await.expect("accepted");
         id
     }

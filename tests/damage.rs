@@ -88,6 +88,7 @@ fn delivery(store: &EmbeddedStore, name: &str, number: u64, dice: &mut fastrand:
         host,
         workspace: 0,
         hop: 0,
+        provenance: None,
         accepted,
         due: accepted,
         expires: accepted.plus(Duration::from_secs(3600)),
@@ -124,7 +125,7 @@ impl Template {
             let delivery = delivery(&store, host, number, &mut dice);
             owed.insert(delivery.id, delivery.webhook.body.clone());
             let id = delivery.id;
-            let acceptance = Acceptance { deliveries: vec![Arc::new(delivery)], idempotency: None };
+            let acceptance = Acceptance::of(vec![Arc::new(delivery)]);
             block_on(store.accept(acceptance)).expect("accepted");
             if number % 4 == 0 {
                 block_on(store.settle(vec![delivered(id)], Vec::new())).expect("settled");
@@ -290,7 +291,7 @@ fn run(template: &Template, case: u64, tally: &mut Tally) {
     let mut dice = fastrand::Rng::with_seed(case);
     if block_on(store.number(HostName::from_normalised(HOSTS[0]))).is_ok() {
         let delivery = delivery(&store, HOSTS[0], DELIVERIES + 1, &mut dice);
-        let acceptance = Acceptance { deliveries: vec![Arc::new(delivery)], idempotency: None };
+        let acceptance = Acceptance::of(vec![Arc::new(delivery)]);
         let _refused = block_on(store.accept(acceptance));
     }
     let settlements = walk.served.keys().map(|id| delivered(*id)).collect();
@@ -342,7 +343,7 @@ fn a_large_store_is_looked_through_while_it_serves() {
             Arc::new(Delivery { id, trigger, webhook: webhook.clone(), ..model.clone() })
         };
         let deliveries = (0..100).map(of_batch).collect();
-        block_on(store.accept(Acceptance { deliveries, idempotency: None })).expect("accepted");
+        block_on(store.accept(Acceptance::of(deliveries))).expect("accepted");
     }
     block_on(store.close()).expect("closed");
     drop(store);

@@ -41,6 +41,7 @@ fn delivery(store: &dyn Store, random: u64) -> Delivery {
         host,
         workspace: 0,
         hop: 0,
+        provenance: None,
         accepted,
         due: accepted,
         expires: accepted.plus(Duration::from_secs(60)),
@@ -56,7 +57,7 @@ fn delivery(store: &dyn Store, random: u64) -> Delivery {
 
 fn accept(store: &dyn Store, delivery: Delivery) -> Accepted {
     let deliveries = vec![Arc::new(delivery)];
-    block_on(store.accept(Acceptance { deliveries, idempotency: None })).expect("accepted")
+    block_on(store.accept(Acceptance::of(deliveries))).expect("accepted")
 }
 
 #[test]
@@ -88,10 +89,9 @@ fn a_reopened_store_keeps_everything() {
         answer: Bytes::from_static(b"answer"),
         expires: Timestamp::MAX,
     };
-    let acceptance = || Acceptance {
-        deliveries: vec![Arc::new(first.clone()), Arc::new(second.clone())],
-        idempotency: Some(idempotency()),
-    };
+    let deliveries = || vec![Arc::new(first.clone()), Arc::new(second.clone())];
+    let acceptance =
+        || Acceptance { idempotency: Some(idempotency()), ..Acceptance::of(deliveries()) };
     assert_eq!(block_on(store.accept(acceptance())), Ok(Accepted::New));
     let ended = delivery(store.as_ref(), 3);
     accept(store.as_ref(), ended.clone());

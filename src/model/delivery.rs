@@ -40,6 +40,73 @@ pub enum OnFailure {
     Block,
 }
 
+/// What composed a delivery: a template, campaign or canvas, and for whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// Id of the campaign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
+    /// Which of its variants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Id of the canvas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canvas: Option<String>,
+    /// Which of its steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Id of the template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Which of its versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_version: Option<u32>,
+    /// External id of the recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// Identifier under which several sends are reported together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_id: Option<String>,
+}
+
+impl Provenance {
+    /// A search term's key for one of the fields. It begins with a control character, which the
+    /// keys of a trigger's own metadata cannot have.
+    pub fn tag(field: &str) -> String {
+        format!("\u{1}{field}")
+    }
+
+    /// The search terms by which it is found.
+    pub fn tags(&self) -> impl Iterator<Item = (String, &str)> {
+        let fields = [
+            ("campaign", &self.campaign),
+            ("canvas", &self.canvas),
+            ("template", &self.template),
+            ("recipient", &self.recipient),
+            ("send_id", &self.send_id),
+        ];
+        fields.into_iter().filter_map(|(field, value)| Some((Self::tag(field), value.as_deref()?)))
+    }
+
+    /// The id that its sends and their ends are counted under, and the part of it: variant or
+    /// step, then the template's version. `None` when nothing is counted.
+    pub fn counted(&self) -> Option<(&str, String)> {
+        let subject = self.campaign.as_deref().or(self.canvas.as_deref())?;
+        Some((subject, self.part()))
+    }
+
+    /// Variant or step, then the template's version: `A`, `welcome`, `A welcome@3`, or nothing.
+    pub fn part(&self) -> String {
+        let mut part = self.variant.as_deref().or(self.step.as_deref()).unwrap_or("").to_owned();
+        if let (Some(template), Some(version)) = (&self.template, self.template_version) {
+            let gap = if part.is_empty() { "" } else { " " };
+            part.push_str(&format!("{gap}{template}@{version}"));
+        }
+        part
+    }
+}
+
 /// A delivery as it is accepted.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -71,6 +138,8 @@ pub struct Delivery {
     pub on_failure: OnFailure,
     /// Search terms.
     pub metadata: Metadata,
+    /// What composed it; `None` for a plain trigger's.
+    pub provenance: Option<Arc<Provenance>>,
     /// What is to be sent.
     pub webhook: Arc<Webhook>,
 }

@@ -9,7 +9,8 @@ pub mod webhook;
 
 pub use attempt::{Answer, Attempt, Outcome, Timings};
 pub use delivery::{
-    Delivery, End, Metadata, OnFailure, Pending, Priority, Settlement, StoredState, Verdict,
+    Delivery, End, Metadata, OnFailure, Pending, Priority, Provenance, Settlement, StoredState,
+    Verdict,
 };
 pub use host::{HostControls, HostName, LimitOverrides, PolicyOverrides};
 pub use id::{DeliveryId, HostNumber, TriggerId};

@@ -5,6 +5,7 @@ mod deliveries;
 mod hosts;
 mod keys;
 mod lists;
+mod records;
 mod world;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub fn exercise(make: impl Fn() -> Arc<dyn Store>) {
     keys::exercise(&make);
     hosts::exercise(&make);
     lists::exercise(&make);
+    records::exercise(&make);
 }
 
 /// `max_pending` of the stores under exercise: small, so that a claim can reach it.

@@ -1,6 +1,7 @@
 //! The engine that keeps nothing: plain maps behind a mutex, every future ready at once. For tests
 //! and simulation, and for trials where losing everything is wanted.
 
+mod records;
 mod state;
 
 use std::collections::BTreeSet;
@@ -16,9 +17,10 @@ use crate::model::{
     Timestamp, Webhook,
 };
 use crate::store::{
-    Acceptance, Accepted, DeliveryFilter, DeliveryRecord, DeliveryStore, HostInterval, HostRecord,
-    HostStore, HostUpdate, Page, PendingSink, Place, QueryError, QueryStore, Released, StoreCounts,
-    StoreError, StoreFuture, StoreHealth, StoreLimits, Wakeup,
+    Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
+    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, Page, PendingSink, Place,
+    QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts, StoreError,
+    StoreFuture, StoreHealth, StoreLimits, Wakeup,
 };
 
 /// The engine in memory.
@@ -70,7 +72,7 @@ impl DeliveryStore for MemoryStore {
     fn accept(&self, acceptance: Acceptance) -> StoreFuture<Accepted> {
         let max_pending = self.limits.max_pending;
         self.write(|state, fresh| {
-            let now = acceptance.deliveries.first().map_or(Timestamp::default(), |d| d.accepted);
+            let now = acceptance.at;
             if let Some(asked) = &acceptance.idempotency {
                 let key = (asked.workspace, asked.key.clone());
                 match state.idempotency.get(&key).filter(|used| used.expires > now) {
@@ -81,6 +83,14 @@ impl DeliveryStore for MemoryStore {
                     None => {}
                 }
             }
+            // What is written beside a delivery came with it: a repeat after a lost answer.
+            let first = acceptance.deliveries.first().filter(|_| !acceptance.writes.is_empty());
+            if first.is_some_and(|first| state.row(first.id).is_some()) {
+                return Ok(Accepted::New);
+            }
+            if let Some(place) = state.records.stale(&acceptance.writes.records) {
+                return Ok(Accepted::Stale(place));
+            }
             let owed = state.counts.pending + state.counts.parked;
             if owed + acceptance.deliveries.len() as u64 > max_pending {
                 return Err(StoreError::Full { max_pending });
@@ -88,6 +98,7 @@ impl DeliveryStore for MemoryStore {
             for delivery in acceptance.deliveries {
                 state.insert(delivery, fresh);
             }
+            state.records.write(acceptance.at, acceptance.writes);
             if let Some(used) = acceptance.idempotency {
                 state.idempotency.insert((used.workspace, used.key.clone()), used);
             }
@@ -313,5 +324,44 @@ impl QueryStore for MemoryStore {
 
     fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>> {
         self.read(|state| state.place(id, max))
+    }
+}
+
+impl RecordStore for MemoryStore {
+    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>> {
+        self.read(|state| keys.iter().map(|key| state.records.get(kind, key)).collect())
+    }
+
+    fn scan(
+        &self,
+        kind: RecordKind,
+        prefix: String,
+        after: Option<String>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Record>> {
+        self.read(|state| state.records.scan(kind, &prefix, after.as_deref(), limit))
+    }
+
+    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.read(|state| state.records.due(kind, limit))
+    }
+
+    fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
+        self.read(|state| state.records.tally(&subject, from, until))
+    }
+
+    fn activity(
+        &self,
+        filter: ActivityFilter,
+        after: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>> {
+        let below = match after.map(|text| text.parse::<usize>()) {
+            None => usize::MAX,
+            Some(Ok(number)) => number,
+            Some(Err(_)) => return future::ready(Err(QueryError::BadCursor)).boxed(),
+        };
+        let page = self.read(move |state| state.records.activity(&filter, below, limit));
+        page.map(|page| page.map_err(QueryError::from)).boxed()
     }
 }

@@ -7,9 +7,10 @@
 
 pub mod conformance;
 pub mod embedded;
+mod error;
 pub mod memory;
+mod records;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,53 +18,38 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
+pub use self::error::{QueryError, StoreError};
+pub use self::records::{
+    Activity, ActivityFilter, Count, CountKey, Expect, Record, RecordKind, RecordStore,
+    RecordWrite, Writes, hour_of,
+};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, HostControls, HostName, HostNumber, Pending, Settlement,
-    StoredState, Timestamp, TriggerId, Webhook,
+    Attempt, Delivery, DeliveryId, HostControls, HostName, HostNumber, Pending, Provenance,
+    Settlement, StoredState, Timestamp, TriggerId, Webhook,
 };
 
 /// What every operation answers with, later.
 pub type StoreFuture<T> = BoxFuture<'static, Result<T, StoreError>>;
 
-/// Why the store did not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreError {
-    /// Nothing was written; the same call may work later (disk full, engine being reopened).
-    Unavailable(String),
-    /// The outcome of the commit was lost: make the same call again.
-    Unknown(String),
-    /// The pending deliveries have reached `store.max_pending`; nothing was written.
-    Full {
-        /// The limit.
-        max_pending: u64,
-    },
-    /// The store is closed or was given up after an error that must not be retried: the process
-    /// has to end and start again.
-    Closed(String),
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StoreError::Unavailable(why) => write!(formatter, "store unavailable: {why}"),
-            StoreError::Unknown(why) => write!(formatter, "commit outcome unknown: {why}"),
-            StoreError::Full { max_pending } => {
-                write!(formatter, "store full: {max_pending} deliveries pending")
-            }
-            StoreError::Closed(why) => write!(formatter, "store closed: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-/// The deliveries of one trigger, accepted whole or not at all.
-#[derive(Clone, Debug)]
+/// The deliveries of one trigger and what is written beside them, accepted whole or not at all.
+#[derive(Clone, Debug, Default)]
 pub struct Acceptance {
-    /// At least one; their host numbers come from [`HostStore::number`].
+    /// When.
+    pub at: Timestamp,
+    /// Their host numbers come from [`HostStore::number`]. May be none where something is written.
     pub deliveries: Vec<Arc<Delivery>>,
     /// Makes the trigger safe to repeat.
     pub idempotency: Option<Idempotency>,
+    /// What composition writes in the same commit.
+    pub writes: Writes,
+}
+
+impl Acceptance {
+    /// Deliveries alone, accepted when the first of them says.
+    pub fn of(deliveries: Vec<Arc<Delivery>>) -> Self {
+        let at = deliveries.first().map_or(Timestamp::default(), |delivery| delivery.accepted);
+        Self { at, deliveries, ..Self::default() }
+    }
 }
 
 /// The record of an `Idempotency-Key`, written in the transaction of its deliveries.
@@ -90,6 +76,8 @@ pub enum Accepted {
     Replayed(Bytes),
     /// The key was used by another request. Nothing was written.
     KeyReused,
+    /// A record was not as expected: this is its place among the writes. Nothing was written.
+    Stale(usize),
 }
 
 /// Hears of every delivery that became pending, after its commit and before the caller of `accept`,
@@ -163,6 +151,10 @@ pub struct DeliveryRecord {
     pub blocks_key: bool,
     /// Search terms.
     pub metadata: Vec<(String, String)>,
+    /// What composed it; `None` for a plain trigger's.
+    pub provenance: Option<Arc<Provenance>>,
+    /// How many of our own webhooks led to it.
+    pub hop: u8,
     /// Turns among its host's deliveries.
     pub priority: crate::model::Priority,
     /// What is sent. In lists the body is left out (empty).
@@ -178,7 +170,7 @@ pub struct DeliveryFilter {
     pub states: Vec<StoredState>,
     /// Only this trigger's.
     pub trigger: Option<TriggerId>,
-    /// Only with all of these pairs.
+    /// Only with all of these pairs (those of [`Provenance::tags`] count too).
     pub metadata: Vec<(String, String)>,
     /// Accepted at or after.
     pub from: Option<Timestamp>,
@@ -195,21 +187,6 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// Opaque cursor of the next page; `None` at the end.
     pub next: Option<String>,
-}
-
-/// A list could not be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueryError {
-    /// The cursor was not one that this list gave out.
-    BadCursor,
-    /// The store failed.
-    Store(StoreError),
-}
-
-impl From<StoreError> for QueryError {
-    fn from(error: StoreError) -> Self {
-        QueryError::Store(error)
-    }
 }
 
 /// A host as the store knows it.
@@ -414,9 +391,9 @@ pub struct Place {
 }
 
 /// All of it: what one engine implements.
-pub trait Store: DeliveryStore + HostStore + QueryStore {}
+pub trait Store: DeliveryStore + HostStore + QueryStore + RecordStore {}
 
-impl<T: DeliveryStore + HostStore + QueryStore> Store for T {}
+impl<T: DeliveryStore + HostStore + QueryStore + RecordStore> Store for T {}
 
 /// Limits that every engine keeps.
 #[derive(Clone, Copy, Debug)]

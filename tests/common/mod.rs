@@ -262,6 +262,7 @@ impl Sim {
             host: name,
             workspace: 0,
             hop: 0,
+            provenance: None,
             accepted,
             due,
             expires: due.plus(ttl),
@@ -273,7 +274,7 @@ impl Sim {
             metadata: Vec::new(),
             webhook: Arc::new(webhook),
         };
-        let acceptance = Acceptance { deliveries: vec![Arc::new(delivery)], idempotency: None };
+        let acceptance = Acceptance::of(vec![Arc::new(delivery)]);
         let accepted = self.store.accept(acceptance).await.expect("the store works");
         assert_eq!(accepted, Accepted::New);
         id

@@ -154,3 +154,32 @@ impl QueryStore for FaultyStore {
         self.inner.place(id, max)
     }
 }
+
+impl RecordStore for FaultyStore {
+    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>> {
+        self.inner.records(kind, keys)
+    }
+    fn scan(
+        &self,
+        kind: RecordKind,
+        prefix: String,
+        after: Option<String>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Record>> {
+        self.inner.scan(kind, prefix, after, limit)
+    }
+    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.inner.due(kind, limit)
+    }
+    fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
+        self.inner.tally(subject, from, until)
+    }
+    fn activity(
+        &self,
+        filter: ActivityFilter,
+        after: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>> {
+        self.inner.activity(filter, after, limit)
+    }
+}

@@ -11,9 +11,10 @@ use hostline::model::{
 };
 use hostline::store::memory::MemoryStore;
 use hostline::store::{
-    Acceptance, Accepted, DeliveryFilter, DeliveryRecord, DeliveryStore, HostInterval, HostRecord,
-    HostStore, HostUpdate, Page, PendingSink, Place, QueryError, QueryStore, Released, StoreCounts,
-    StoreError, StoreFuture, StoreHealth, Wakeup,
+    Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
+    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, Page, PendingSink, Place,
+    QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts, StoreError,
+    StoreFuture, StoreHealth, Wakeup,
 };
 
 use crate::world::World;
@@ -244,5 +245,34 @@ impl QueryStore for Faulty {
 
     fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>> {
         self.call(false, move |store| store.place(id, max))
+    }
+}
+
+impl RecordStore for Faulty {
+    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>> {
+        self.call(false, move |store| store.records(kind, keys))
+    }
+    fn scan(
+        &self,
+        kind: RecordKind,
+        prefix: String,
+        after: Option<String>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Record>> {
+        self.call(false, move |store| store.scan(kind, prefix, after, limit))
+    }
+    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.call(false, move |store| store.due(kind, limit))
+    }
+    fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
+        self.call(false, move |store| store.tally(subject, from, until))
+    }
+    fn activity(
+        &self,
+        filter: ActivityFilter,
+        after: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>> {
+        self.inner.activity(filter, after, limit)
     }
 }

@@ -259,6 +259,7 @@ impl History<'_> {
             host: self.names[host].clone(),
             workspace: 0,
             hop: 0,
+            provenance: None,
             accepted,
             due,
             expires: due.plus(ttl),
@@ -271,7 +272,7 @@ impl History<'_> {
             webhook: Arc::new(webhook),
         };
         self.world.add(id, Owed::new(host, wish.key.map(String::from), order));
-        let acceptance = Acceptance { deliveries: vec![Arc::new(delivery)], idempotency: None };
+        let acceptance = Acceptance::of(vec![Arc::new(delivery)]);
         // As admission does it: where the outcome was lost, the same goes again, once.
         let answer = match life.front.accept(acceptance.clone()).await {
             Err(StoreError::Unknown(_)) => match life.front.accept(acceptance).await {

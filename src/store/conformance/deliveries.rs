@@ -97,7 +97,7 @@ fn a_trigger_is_accepted_whole_or_not_at_all(make: Make<'_>) {
     let world = World::new(make);
     let trigger = |count: u64| {
         let deliveries = (0..count).map(|_| Arc::new(world.delivery("a.example"))).collect();
-        Acceptance { deliveries, idempotency: None }
+        Acceptance::of(deliveries)
     };
     assert_eq!(get(world.store.accept(trigger(MAX_PENDING - 1))), Accepted::New);
     let refused = block_on(world.store.accept(trigger(2)));
@@ -131,7 +131,9 @@ fn an_idempotency_key_replays_refuses_and_is_forgotten(make: Make<'_>) {
         };
         let delivery = world.delivery_at("a.example", at(secs));
         let deliveries = vec![Arc::new(delivery)];
-        get(world.store.accept(Acceptance { deliveries, idempotency: Some(idempotency) }))
+        get(world
+            .store
+            .accept(Acceptance { idempotency: Some(idempotency), ..Acceptance::of(deliveries) }))
     };
     assert_eq!(asked(0, 1, 0), Accepted::New);
     assert_eq!(asked(0, 1, 1), Accepted::Replayed(Bytes::from_static(&[1])));

@@ -150,7 +150,7 @@ fn a_trigger_lists_all_of_its_deliveries(make: Make<'_>) {
     deliveries.iter_mut().for_each(|delivery| delivery.trigger = trigger);
     let expected: Vec<_> = deliveries.iter().rev().map(|delivery| delivery.id).collect();
     let deliveries = deliveries.into_iter().map(Arc::new).collect();
-    get(world.store.accept(Acceptance { deliveries, idempotency: None }));
+    get(world.store.accept(Acceptance::of(deliveries)));
     let other = world.accept_plain("a.example", 1)[0];
     let filter = DeliveryFilter { trigger: Some(trigger), ..all() };
     for limit in [1, 10] {

@@ -85,6 +85,7 @@ impl World {
             host: HostName::from_normalised(host),
             workspace: 0,
             hop: 0,
+            provenance: None,
             accepted,
             due: accepted,
             expires: accepted.plus(TTL),
@@ -144,7 +145,7 @@ impl World {
 
 /// A trigger of one delivery.
 pub(super) fn of_one(delivery: Delivery) -> Acceptance {
-    Acceptance { deliveries: vec![Arc::new(delivery)], idempotency: None }
+    Acceptance::of(vec![Arc::new(delivery)])
 }
 
 /// An attempt that was answered 503, and what was decided.

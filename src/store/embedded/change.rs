@@ -10,12 +10,13 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::codec::{self, PARKED, PENDING};
+use super::codec::{self, PARKED};
+use super::records;
 use super::shared::{Owed, Shared, Sums};
 use crate::model::{
     Delivery, DeliveryId, End, HostName, HostNumber, Pending, StoredState, Timestamp,
 };
-use crate::store::{Acceptance, Accepted, Idempotency, StoreError};
+use crate::store::{Acceptance, Accepted, CountKey, StoreError, hour_of};
 
 /// What a commit changes in memory.
 #[derive(Clone)]
@@ -24,7 +25,12 @@ pub(super) struct Effect {
     owed: HashMap<HostNumber, Owed>,
     fresh: Vec<(HostName, Pending)>,
     named: Vec<(HostName, HostNumber)>,
+    /// What composed deliveries counted, by the hour.
+    tallies: Tallies,
 }
+
+/// How often something happened in an hour.
+pub(super) type Tallies = HashMap<(CountKey, Timestamp), i64>;
 
 impl Effect {
     /// Counts first, then the news, so that whoever hears it finds the counts right.
@@ -64,8 +70,13 @@ pub(super) struct Key<'a> {
 
 impl<'a> Change<'a> {
     pub(super) fn new(connection: &'a Connection, shared: &'a Shared, before: Sums) -> Self {
-        let effect =
-            Effect { sums: before, owed: HashMap::new(), fresh: Vec::new(), named: Vec::new() };
+        let effect = Effect {
+            sums: before,
+            owed: HashMap::new(),
+            fresh: Vec::new(),
+            named: Vec::new(),
+            tallies: Tallies::new(),
+        };
         let rows_before = connection.total_changes();
         Self { connection, shared, before, rows_before, effect }
     }
@@ -85,6 +96,8 @@ impl<'a> Change<'a> {
 
     /// Writes the counts, last in the transaction; nothing when it only read.
     pub(super) fn finish(&mut self) -> rusqlite::Result<()> {
+        // What is only counted, such as somebody left out, has changed no row so far.
+        self.write_tallies()?;
         if self.connection.total_changes() == self.rows_before {
             return Ok(());
         }
@@ -118,6 +131,15 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Counts something that happened at `at`; written once, when the transaction ends.
+    pub(super) fn tally(&mut self, key: CountKey, at: Timestamp, number: i64) {
+        *self.effect.tallies.entry((key, hour_of(at))).or_default() += number;
+    }
+
+    pub(super) fn tallies(&self) -> &Tallies {
+        &self.effect.tallies
+    }
+
     /// Tells the sink, after the commit.
     pub(super) fn announce(&mut self, host: HostName, entry: Pending) {
         self.effect.fresh.push((host, entry));
@@ -128,11 +150,16 @@ impl<'a> Change<'a> {
         &mut self,
         acceptance: &Acceptance,
     ) -> rusqlite::Result<Result<Accepted, StoreError>> {
-        if let Some(idempotency) = &acceptance.idempotency {
-            let now = acceptance.deliveries.first().map_or(Timestamp::default(), |d| d.accepted);
-            if let Some(used) = self.used_key(idempotency, now)? {
-                return Ok(Ok(used));
-            }
+        if let Some(idempotency) = &acceptance.idempotency
+            && let Some(used) = self.used_key(idempotency, acceptance.at)?
+        {
+            return Ok(Ok(used));
+        }
+        if self.is_repeat(acceptance)? {
+            return Ok(Ok(Accepted::New));
+        }
+        if let Some(place) = self.stale(&acceptance.writes.records)? {
+            return Ok(Ok(Accepted::Stale(place)));
         }
         if self.shared.short.load(Ordering::Relaxed) {
             return Ok(Err(StoreError::Unavailable("the disk is full".into())));
@@ -145,42 +172,11 @@ impl<'a> Change<'a> {
         for delivery in &acceptance.deliveries {
             self.insert(delivery)?;
         }
+        self.write(acceptance.at, &acceptance.writes)?;
         if let Some(idempotency) = &acceptance.idempotency {
             self.keep_key(idempotency)?;
         }
         Ok(Ok(Accepted::New))
-    }
-
-    fn used_key(
-        &self,
-        idempotency: &Idempotency,
-        now: Timestamp,
-    ) -> rusqlite::Result<Option<Accepted>> {
-        self.connection
-            .prepare_cached(
-                "SELECT fingerprint, answer FROM idempotency \
-                 WHERE workspace = ?1 AND key = ?2 AND expires > ?3",
-            )?
-            .query_row(params![idempotency.workspace, idempotency.key, now.as_millis()], |row| {
-                if row.get_ref(0)?.as_blob()? != idempotency.fingerprint {
-                    return Ok(Accepted::KeyReused);
-                }
-                Ok(Accepted::Replayed(row.get::<_, Vec<u8>>(1)?.into()))
-            })
-            .optional()
-    }
-
-    fn keep_key(&self, idempotency: &Idempotency) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![
-                idempotency.workspace,
-                idempotency.key,
-                idempotency.fingerprint.as_slice(),
-                idempotency.answer.as_ref(),
-                idempotency.expires.as_millis(),
-            ])
-            .map(drop)
     }
 
     fn insert(&mut self, delivery: &Delivery) -> rusqlite::Result<()> {
@@ -201,8 +197,8 @@ impl<'a> Change<'a> {
             .prepare_cached(
                 "INSERT INTO delivery (seq, host, id, state, due, expires, accepted, attempts, \
                  retries, lane, priority, size, okey, on_failure, blocks, ttl, ttl_custom, \
-                 trigger_id, hop, head, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, ?8, ?9, ?10, \
-                 ?11, ?12, 0, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT (host, id) DO NOTHING",
+                 trigger_id, hop, head, checksum, counted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, \
+                 ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT (host, id) DO NOTHING",
             )?
             .execute(params![
                 seq,
@@ -223,6 +219,7 @@ impl<'a> Change<'a> {
                 delivery.hop,
                 head,
                 checksum,
+                records::counted_column(delivery.provenance.as_deref()),
             ])?;
         if inserted == 0 {
             return Ok(());
@@ -244,6 +241,12 @@ impl<'a> Change<'a> {
                 .execute(params![seq, body.as_ref()])?;
         }
         for (key, value) in &delivery.metadata {
+            self.connection
+                .prepare_cached("INSERT OR IGNORE INTO tag VALUES (?1, ?2, ?3)")?
+                .execute(params![key, value, seq])?;
+        }
+        let Some(provenance) = &delivery.provenance else { return Ok(()) };
+        for (key, value) in provenance.tags() {
             self.connection
                 .prepare_cached("INSERT OR IGNORE INTO tag VALUES (?1, ?2, ?3)")?
                 .execute(params![key, value, seq])?;
@@ -363,7 +366,7 @@ impl<'a> Change<'a> {
     pub(super) fn row(&self, id: DeliveryId) -> rusqlite::Result<Option<Row>> {
         self.connection
             .prepare_cached(
-                "SELECT seq, state, attempts, lane, okey, on_failure, blocks, ttl \
+                "SELECT seq, state, attempts, lane, okey, on_failure, blocks, ttl, counted \
                  FROM delivery WHERE host = ?1 AND id = ?2",
             )?
             .query_row(params![id.host().0, id.as_bytes().as_slice()], |row| {
@@ -376,6 +379,7 @@ impl<'a> Change<'a> {
                     on_failure_block: row.get(5)?,
                     blocks: row.get(6)?,
                     ttl: row.get(7)?,
+                    counted: row.get(8)?,
                 })
             })
             .optional()
@@ -442,6 +446,5 @@ pub(super) struct Row {
     pub on_failure_block: bool,
     pub blocks: bool,
     pub ttl: i64,
+    pub counted: Option<String>,
 }
-
-const _: () = assert!(PENDING == 0 && PARKED == 1, "the partial indexes spell these numbers out");

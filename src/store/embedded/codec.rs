@@ -14,7 +14,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::model::{
     Answer, Attempt, Delivery, DeliveryId, End, Header, HostName, Metadata, Method, OnFailure,
-    Outcome, Pending, Priority, StoredState, Target, Timestamp, Timings, TriggerId, Webhook,
+    Outcome, Pending, Priority, Provenance, StoredState, Target, Timestamp, Timings, TriggerId,
+    Webhook,
 };
 use crate::store::DeliveryRecord;
 
@@ -22,6 +23,7 @@ use crate::store::DeliveryRecord;
 pub(super) const PENDING: i64 = 0;
 /// `delivery.state` of a parked one.
 pub(super) const PARKED: i64 = 1;
+const _: () = assert!(PENDING == 0 && PARKED == 1, "the partial indexes spell these numbers out");
 
 /// The number that a state is stored as.
 pub(super) fn state_code(state: StoredState) -> i64 {
@@ -90,6 +92,14 @@ struct HeadOut<'a> {
     secret: Option<&'a str>,
     #[serde(skip_serializing_if = "<[(String, String)]>::is_empty")]
     metadata: &'a [(String, String)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provenance: Option<&'a Provenance>,
+    #[serde(skip_serializing_if = "is_zero")]
+    hop: u8,
+}
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 /// The head of a stored webhook and the search terms of its trigger.
@@ -103,6 +113,20 @@ pub(super) struct Head {
     secret: Option<String>,
     #[serde(default)]
     pub(super) metadata: Metadata,
+    #[serde(default)]
+    pub(super) provenance: Option<Provenance>,
+    #[serde(default)]
+    hop: u8,
+}
+
+impl Head {
+    /// All search terms of the delivery.
+    pub(super) fn tags(self) -> Metadata {
+        let mut tags = self.metadata;
+        let ours = self.provenance.iter().flat_map(Provenance::tags);
+        tags.extend(ours.map(|(key, value)| (key, value.to_owned())));
+        tags
+    }
 }
 
 /// The head column of a delivery.
@@ -114,6 +138,8 @@ pub(super) fn head_text(delivery: &Delivery) -> rusqlite::Result<String> {
         headers: &webhook.headers,
         secret: webhook.secret_ref.as_deref(),
         metadata: &delivery.metadata,
+        provenance: delivery.provenance.as_deref(),
+        hop: delivery.hop,
     };
     serde_json::to_string(&head)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
@@ -135,17 +161,16 @@ pub(super) fn parse_head(text: &str) -> rusqlite::Result<Head> {
 }
 
 /// The webhook of a head and a body.
-pub(super) fn webhook(head: Head, body: Bytes) -> rusqlite::Result<(Webhook, Metadata)> {
+pub(super) fn webhook(head: Head, body: Bytes) -> rusqlite::Result<Webhook> {
     let target = Target::from_vetted(&head.url)
         .ok_or_else(|| unreadable("head", Type::Text, "the stored url is not one"))?;
-    let webhook = Webhook {
+    Ok(Webhook {
         method: head.method,
         target,
         headers: head.headers,
         body,
         secret_ref: head.secret,
-    };
-    Ok((webhook, head.metadata))
+    })
 }
 
 /// A stored value that does not read back, as an error of the statement that found it.
@@ -214,7 +239,10 @@ pub(super) fn record(row: &Row<'_>, body: Bytes) -> rusqlite::Result<DeliveryRec
         Some(bytes) => TriggerId::from_slice(bytes)
             .ok_or_else(|| unreadable("trigger", Type::Blob, "not an id"))?,
     };
-    let (webhook, metadata) = webhook(parse_head(row.get_ref(15)?.as_str()?)?, body)?;
+    let mut head = parse_head(row.get_ref(15)?.as_str()?)?;
+    let metadata = std::mem::take(&mut head.metadata);
+    let (provenance, hop) = (head.provenance.take().map(Arc::new), head.hop);
+    let webhook = webhook(head, body)?;
     Ok(DeliveryRecord {
         id,
         trigger,
@@ -231,6 +259,8 @@ pub(super) fn record(row: &Row<'_>, body: Bytes) -> rusqlite::Result<DeliveryRec
         ordering_key: row.get(12)?,
         blocks_key: row.get(13)?,
         metadata,
+        provenance,
+        hop,
         priority: priority_of(row.get(14)?),
         webhook: Arc::new(webhook),
     })

@@ -32,7 +32,9 @@ pub fn keep_attempt(attempt: &Attempt) -> Result<Attempt, String> {
 /// Reads the head column of a delivery.
 pub fn read_head(text: &str, body: Bytes) -> Result<(Webhook, Metadata), String> {
     let head = codec::parse_head(text).map_err(|error| error.to_string())?;
-    codec::webhook(head, body).map_err(|error| error.to_string())
+    let metadata = head.metadata.clone();
+    let webhook = codec::webhook(head, body).map_err(|error| error.to_string())?;
+    Ok((webhook, metadata))
 }
 
 /// Writes the head column of a delivery.

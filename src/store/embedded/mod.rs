@@ -11,8 +11,10 @@ mod change;
 mod codec;
 #[doc(hidden)] // reached by tests/fuzzing alone
 pub mod fuzzing;
+mod keys;
 mod query;
 mod reader;
+mod records;
 mod schema;
 mod settle;
 mod shared;
@@ -28,7 +30,7 @@ use std::thread;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, future};
-use rusqlite::InterruptHandle;
+use rusqlite::{Connection, InterruptHandle};
 
 use self::ballast::Ballast;
 use self::change::Change;
@@ -44,9 +46,10 @@ use crate::model::{
     Webhook,
 };
 use crate::store::{
-    Acceptance, Accepted, DeliveryFilter, DeliveryRecord, DeliveryStore, HostInterval, HostRecord,
-    HostStore, HostUpdate, Page, PendingSink, Place, QueryError, QueryStore, Released, StoreCounts,
-    StoreError, StoreFuture, StoreHealth, StoreLimits, Wakeup,
+    Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
+    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, Page, PendingSink, Place,
+    QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts, StoreError,
+    StoreFuture, StoreHealth, StoreLimits, Wakeup,
 };
 
 /// Operations that may wait for the writer, past which they are refused: some seconds of work.
@@ -149,6 +152,22 @@ impl EmbeddedStore {
             answer.await.unwrap_or_else(|_| Err(closed()))
         }
         .boxed()
+    }
+
+    /// Makes a list, which may fail as a query: that travels inside the reader's answer.
+    fn list_by<T, F>(&self, question: F) -> BoxFuture<'static, Result<Page<T>, QueryError>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<Page<T>, ListError> + Send + 'static,
+    {
+        self.queries
+            .ask(move |connection| match question(connection) {
+                Ok(page) => Ok(Ok(page)),
+                Err(ListError::BadCursor) => Ok(Err(QueryError::BadCursor)),
+                Err(ListError::Engine(error)) => Err(error),
+            })
+            .map(|answer| answer.unwrap_or_else(|error| Err(error.into())))
+            .boxed()
     }
 }
 
@@ -285,6 +304,43 @@ impl HostStore for EmbeddedStore {
     }
 }
 
+impl RecordStore for EmbeddedStore {
+    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>> {
+        self.data.ask(move |connection| records::records(connection, kind, &keys))
+    }
+
+    fn scan(
+        &self,
+        kind: RecordKind,
+        prefix: String,
+        after: Option<String>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Record>> {
+        self.queries.ask(move |connection| {
+            records::scan(connection, kind, (&prefix, after.as_deref()), limit)
+        })
+    }
+
+    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.data.ask(move |connection| records::due(connection, kind, limit))
+    }
+
+    fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
+        self.queries.ask(move |connection| records::tally(connection, &subject, (from, until)))
+    }
+
+    fn activity(
+        &self,
+        filter: ActivityFilter,
+        after: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>> {
+        self.list_by(move |connection| {
+            records::activity(connection, &filter, after.as_deref(), limit)
+        })
+    }
+}
+
 fn with_pending(host: HostRecord, shared: &Shared) -> HostRecord {
     let pending = u64::try_from(shared.owed(host.number).pending).unwrap_or(0);
     HostRecord { pending, ..host }
@@ -306,17 +362,9 @@ impl QueryStore for EmbeddedStore {
         limit: usize,
     ) -> BoxFuture<'static, Result<Page<DeliveryRecord>, QueryError>> {
         let shared = self.shared.clone();
-        // The question itself may fail as a query: it travels inside the reader's answer.
-        self.queries
-            .ask(move |connection| {
-                match query::list(connection, &shared, &filter, after.as_deref(), limit) {
-                    Ok(page) => Ok(Ok(page)),
-                    Err(ListError::BadCursor) => Ok(Err(QueryError::BadCursor)),
-                    Err(ListError::Engine(error)) => Err(error),
-                }
-            })
-            .map(|answer| answer.unwrap_or_else(|error| Err(error.into())))
-            .boxed()
+        self.list_by(move |connection| {
+            query::list(connection, &shared, &filter, after.as_deref(), limit)
+        })
     }
 
     fn count(&self, filter: DeliveryFilter, max: u64) -> StoreFuture<u64> {

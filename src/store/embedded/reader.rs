@@ -155,7 +155,7 @@ fn webhook(row: &Row<'_>) -> rusqlite::Result<Webhook> {
     if checksum.is_some_and(|checksum| checksum != codec::checksum(head, &body)) {
         return Err(codec::unreadable("webhook", Type::Blob, "its checksum is another"));
     }
-    codec::webhook(codec::parse_head(head)?, body).map(|(webhook, _)| webhook)
+    codec::webhook(codec::parse_head(head)?, body)
 }
 
 fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {

@@ -25,8 +25,12 @@ const STATEMENTS: usize = 96;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Each entry takes the file from the version of its index to the next.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("dead_letters.sql"), include_str!("checksum.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("dead_letters.sql"),
+    include_str!("checksum.sql"),
+    include_str!("records.sql"),
+];
 
 /// Why a store could not be opened; says what a person can do.
 #[derive(Debug)]

@@ -3,11 +3,12 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::change::{Change, Key, Row};
-use super::codec;
+use super::{codec, records};
 use crate::model::{
-    Attempt, End, HostControls, HostName, HostNumber, Settlement, StoredState, Timestamp, Verdict,
+    Attempt, End, HostControls, HostName, HostNumber, Outcome, Settlement, StoredState, Timestamp,
+    Verdict,
 };
-use crate::store::{ConditionChange, HostUpdate, INTERVAL_GAP, Released};
+use crate::store::{Activity, ConditionChange, HostUpdate, INTERVAL_GAP, Released};
 
 impl Change<'_> {
     /// See [`crate::store::DeliveryStore::settle`].
@@ -69,6 +70,10 @@ impl Change<'_> {
                 .map(drop),
             (StoredState::Ended(_), _) => Ok(()),
             (_, Verdict::Again { due, retries }) => {
+                if let (Some(counted), true) = (&row.counted, settlement.attempt.is_some()) {
+                    let key = records::counted(counted, "retried".into());
+                    self.tally(key, settlement.at, 1);
+                }
                 let sql = if settlement.attempt.is_some() {
                     "UPDATE delivery SET due = ?2, retries = ?3, attempts = ?4, \
                      last_status = ?5 WHERE seq = ?1"
@@ -113,12 +118,48 @@ impl Change<'_> {
             status(settlement),
         ])?;
         self.count(host, Some(row.state), to);
+        if let Some(counted) = &row.counted {
+            self.count_end(settlement, (row.seq, counted), end)?;
+        }
         if let Some(name) = &row.key
             && let Some(entry) = self.release(&Key { host, lane: row.lane, name })?
         {
             let name = self.host_name(host)?;
             released.push((name, entry));
         }
+        Ok(())
+    }
+
+    /// Counts the end of a composed delivery, and writes one without success into the activity log.
+    fn count_end(
+        &mut self,
+        settlement: &Settlement,
+        (seq, column): (i64, &str),
+        end: End,
+    ) -> rusqlite::Result<()> {
+        let (head, status): (String, Option<u16>) = self
+            .connection
+            .prepare_cached("SELECT head, last_status FROM delivery WHERE seq = ?1")?
+            .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let what = match status.filter(|_| end != End::Delivered) {
+            Some(status) => format!("{} {status}", end.as_str()),
+            None => end.as_str().to_owned(),
+        };
+        let key = records::counted(column, what);
+        if end.is_dead_letter() {
+            let provenance = codec::parse_head(&head)?.provenance.unwrap_or_default();
+            self.write_activity(&Activity {
+                at: settlement.at,
+                kind: end.as_str().to_owned(),
+                subject: Some(key.subject.clone()),
+                part: Some(key.part.clone()),
+                recipient: provenance.recipient,
+                delivery: Some(settlement.id),
+                status,
+                detail: why(settlement),
+            })?;
+        }
+        self.tally(key, settlement.at, 1);
         Ok(())
     }
 
@@ -229,7 +270,8 @@ impl Change<'_> {
                  ended IS NOT NULL AND ended < ?1 ORDER BY ended LIMIT ?2)",
             )?
             .execute([before.as_millis(), limit_rows])?;
-        let more = [over.len(), keys, intervals].into_iter().any(|gone| gone >= limit);
+        let entries = self.sweep_activity(before, limit_rows)?;
+        let more = [over.len(), keys, intervals, entries].into_iter().any(|gone| gone >= limit);
         Ok((over.len(), more))
     }
 
@@ -239,8 +281,8 @@ impl Change<'_> {
             .prepare_cached("DELETE FROM delivery WHERE seq = ?1 RETURNING head")?
             .query_row([seq], |row| row.get(0))?;
         // A head that does not read back must not stop retention; its tags lead nowhere then.
-        let metadata = codec::parse_head(&head).map(|head| head.metadata).unwrap_or_default();
-        for (key, value) in metadata {
+        let tags = codec::parse_head(&head).map(codec::Head::tags).unwrap_or_default();
+        for (key, value) in tags {
             self.connection
                 .prepare_cached("DELETE FROM tag WHERE key = ?1 AND value = ?2 AND seq = ?3")?
                 .execute(params![key, value, seq])?;
@@ -248,6 +290,14 @@ impl Change<'_> {
         self.connection.prepare_cached("DELETE FROM body WHERE seq = ?1")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM attempt WHERE seq = ?1")?.execute([seq])?;
         Ok(())
+    }
+}
+
+/// What the last attempt met, in words; empty where the status says it.
+fn why(settlement: &Settlement) -> String {
+    match settlement.attempt.as_ref().map(|attempt| &attempt.outcome) {
+        Some(Outcome::NoAnswer { reason, .. } | Outcome::Blocked { reason }) => reason.clone(),
+        Some(Outcome::Answered(_)) | None => String::new(),
     }
 }
 

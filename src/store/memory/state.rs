@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::records::Records;
 use crate::model::id::SERIAL_BITS;
 use crate::model::{
     Attempt, Delivery, DeliveryId, End, HostControls, HostName, HostNumber, OnFailure, Pending,
@@ -29,6 +30,7 @@ pub(super) struct State {
     pub(super) hosts: BTreeMap<HostNumber, Host>,
     pub(super) numbers: BTreeMap<HostName, HostNumber>,
     pub(super) idempotency: BTreeMap<(u32, String), Idempotency>,
+    pub(super) records: Records,
 }
 
 pub(super) struct Row {
@@ -60,6 +62,12 @@ impl Row {
 
     pub(super) fn attempts_made(&self) -> u32 {
         self.attempts.last().map_or(0, |attempt| attempt.number)
+    }
+
+    fn is_tagged(&self, (key, value): &(String, String)) -> bool {
+        let mut ours = self.delivery.provenance.iter().flat_map(|provenance| provenance.tags());
+        self.delivery.metadata.iter().any(|pair| (&pair.0, &pair.1) == (key, value))
+            || ours.any(|(tag, given)| tag == *key && given == value)
     }
 
     pub(super) fn in_line(&self) -> bool {
@@ -95,6 +103,8 @@ impl Row {
             ordering_key: delivery.ordering_key.clone(),
             blocks_key: self.blocks,
             metadata: delivery.metadata.clone(),
+            provenance: delivery.provenance.clone(),
+            hop: delivery.hop,
             priority: delivery.priority,
             webhook,
         }
@@ -105,7 +115,7 @@ impl Row {
         filter.host.as_ref().is_none_or(|host| *host == delivery.host)
             && (filter.states.is_empty() || filter.states.contains(&self.state))
             && filter.trigger.is_none_or(|trigger| trigger == delivery.trigger)
-            && filter.metadata.iter().all(|pair| delivery.metadata.contains(pair))
+            && filter.metadata.iter().all(|pair| self.is_tagged(pair))
             && filter.from.is_none_or(|from| delivery.accepted >= from)
             && filter.until.is_none_or(|until| delivery.accepted < until)
             && filter.ids.as_ref().is_none_or(|ids| ids.contains(&delivery.id))
@@ -217,6 +227,7 @@ impl State {
             return None;
         }
         let (state, blocks, key) = (row.state, row.blocks, row.key());
+        let settled = settlement.clone();
         if let Some(attempt) = settlement.attempt {
             self.rows.get_mut(&seq)?.attempts.push(attempt);
         }
@@ -224,6 +235,13 @@ impl State {
         let unblocks = blocks && verdict == Verdict::End(End::Cancelled);
         if matches!(state, StoredState::Ended(_)) && !unblocks {
             return None;
+        }
+        let (provenance, status) = self.rows.get(&seq).map(|row| {
+            let status = row.attempts.last().and_then(Attempt::status);
+            (row.delivery.provenance.clone(), status)
+        })?;
+        if let Some(provenance) = &provenance {
+            self.records.settled(&settled, provenance, status);
         }
         match verdict {
             Verdict::Again { due, retries } => {
@@ -304,6 +322,7 @@ impl State {
                 self.by_id.remove(&row.delivery.id);
             }
         }
+        self.records.sweep(before);
         self.idempotency.retain(|_, record| record.expires > now);
         for host in self.hosts.values_mut() {
             host.intervals.retain(|interval| interval.to.is_none_or(|to| to >= before));

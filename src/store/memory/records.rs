@@ -1,0 +1,166 @@
+//! Records, counts and activity as plain maps.
+
+use std::collections::BTreeMap;
+
+use crate::model::{End, Outcome, Provenance, Settlement, Timestamp, Verdict};
+use crate::store::{
+    Activity, ActivityFilter, Count, CountKey, Expect, Page, Record, RecordKind, RecordWrite,
+    Writes, hour_of,
+};
+
+#[derive(Default)]
+pub(super) struct Records {
+    records: BTreeMap<(RecordKind, String), Record>,
+    tally: BTreeMap<(String, Timestamp, CountKey), i64>,
+    /// Oldest first.
+    activity: Vec<Activity>,
+}
+
+impl Records {
+    pub(super) fn get(&self, kind: RecordKind, key: &str) -> Option<Record> {
+        self.records.get(&(kind, key.to_owned())).cloned()
+    }
+
+    /// The place of the first record that is not as expected.
+    pub(super) fn stale(&self, writes: &[RecordWrite]) -> Option<usize> {
+        writes.iter().position(|write| {
+            let version = self.get(write.kind, &write.key).map(|record| record.version);
+            match write.expect {
+                Expect::Any => false,
+                Expect::Absent => version.is_some(),
+                Expect::Version(wanted) => version != Some(wanted),
+            }
+        })
+    }
+
+    pub(super) fn write(&mut self, at: Timestamp, writes: Writes) {
+        for RecordWrite { kind, key, due, value, .. } in writes.records {
+            let version = self.get(kind, &key).map_or(1, |record| record.version + 1);
+            match value {
+                Some(value) => {
+                    let record = Record { key: key.clone(), version, due, value };
+                    self.records.insert((kind, key), record);
+                }
+                None => drop(self.records.remove(&(kind, key))),
+            }
+        }
+        for (key, number) in writes.counts {
+            self.count(key, at, number);
+        }
+        self.activity.extend(writes.activity);
+    }
+
+    fn count(&mut self, key: CountKey, at: Timestamp, number: i64) {
+        *self.tally.entry((key.subject.clone(), hour_of(at), key)).or_default() += number;
+    }
+
+    /// Counts what became of a composed delivery, and notes an end without success.
+    pub(super) fn settled(
+        &mut self,
+        settlement: &Settlement,
+        provenance: &Provenance,
+        status: Option<u16>,
+    ) {
+        let Some((subject, part)) = provenance.counted() else { return };
+        let what = match (settlement.verdict, status) {
+            (Verdict::Again { .. }, _) if settlement.attempt.is_none() => return,
+            (Verdict::Again { .. }, _) => "retried".to_owned(),
+            (Verdict::End(End::Delivered), _) => "delivered".to_owned(),
+            (Verdict::End(end), Some(status)) => format!("{} {status}", end.as_str()),
+            (Verdict::End(end), None) => end.as_str().to_owned(),
+        };
+        if let Verdict::End(end) = settlement.verdict
+            && end.is_dead_letter()
+        {
+            let detail = match settlement.attempt.as_ref().map(|attempt| &attempt.outcome) {
+                Some(Outcome::NoAnswer { reason, .. } | Outcome::Blocked { reason }) => {
+                    reason.clone()
+                }
+                Some(Outcome::Answered(_)) | None => String::new(),
+            };
+            self.activity.push(Activity {
+                at: settlement.at,
+                kind: end.as_str().to_owned(),
+                subject: Some(subject.to_owned()),
+                part: Some(part.clone()),
+                recipient: provenance.recipient.clone(),
+                delivery: Some(settlement.id),
+                status,
+                detail,
+            });
+        }
+        self.count(CountKey { subject: subject.to_owned(), part, what }, settlement.at, 1);
+    }
+
+    pub(super) fn scan(
+        &self,
+        kind: RecordKind,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<Record> {
+        let from = (kind, after.unwrap_or(prefix).to_owned());
+        let mut found: Vec<Record> = Vec::new();
+        for ((of, key), record) in self.records.range(from..) {
+            if *of != kind || !key.starts_with(prefix) || found.len() == limit {
+                break;
+            }
+            if Some(key.as_str()) != after {
+                found.push(record.clone());
+            }
+        }
+        found
+    }
+
+    pub(super) fn due(&self, kind: RecordKind, limit: usize) -> Vec<Record> {
+        let of_kind = self.records.range((kind, String::new())..);
+        let of_kind = of_kind.take_while(|((of, _), _)| *of == kind).map(|(_, record)| record);
+        let mut due: Vec<Record> = of_kind.filter(|record| record.due.is_some()).cloned().collect();
+        due.sort_by_key(|record| record.due);
+        due.truncate(limit);
+        due
+    }
+
+    pub(super) fn tally(&self, subject: &str, from: Timestamp, until: Timestamp) -> Vec<Count> {
+        let rows = self
+            .tally
+            .iter()
+            .filter(|((of, hour, _), _)| of == subject && *hour >= hour_of(from) && *hour < until);
+        let rows = rows.map(|((_, hour, key), number)| Count {
+            key: key.clone(),
+            hour: *hour,
+            number: *number,
+        });
+        rows.collect()
+    }
+
+    pub(super) fn activity(
+        &self,
+        filter: &ActivityFilter,
+        below: usize,
+        limit: usize,
+    ) -> Page<Activity> {
+        let is =
+            |wanted: &Option<String>, given: &Option<String>| wanted.is_none() || wanted == given;
+        let mut page = Page { rows: Vec::new(), next: None };
+        for (number, entry) in self.activity.iter().enumerate().rev() {
+            let wanted = number < below
+                && is(&filter.subject, &entry.subject)
+                && is(&filter.recipient, &entry.recipient)
+                && filter.kind.as_ref().is_none_or(|kind| *kind == entry.kind);
+            if !wanted {
+                continue;
+            }
+            if page.rows.len() == limit {
+                page.next = Some((number + 1).to_string());
+                break;
+            }
+            page.rows.push(entry.clone());
+        }
+        page
+    }
+
+    pub(super) fn sweep(&mut self, before: Timestamp) {
+        self.activity.retain(|entry| entry.at >= before);
+    }
+}
