@@ -11,7 +11,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::FakeEngine;
 use futures::executor::block_on;
-use hostline::admission::{Admission, Origin};
+use hostline::admission::{Admission, Draft, Origin};
 use hostline::clock::Clock;
 use hostline::config::Settings;
 use hostline::store::StoreLimits;
@@ -39,7 +39,9 @@ fn vet(criterion: &mut Criterion) {
         group.bench_function(format!("{size} B of body"), |bencher| {
             bencher.iter(|| {
                 let origin = Origin { alone: true, ..Origin::default() };
-                let refused = block_on(admission.admit(&text, origin));
+                let opened = admission.open(&text, &origin).expect("valid");
+                let Draft::Plain(webhooks, envelope) = opened.draft else { unreachable!() };
+                let refused = block_on(admission.admit(&text, (webhooks, envelope), opened.now));
                 assert!(refused.is_err());
             });
         });

@@ -10,7 +10,7 @@ pub(super) struct Door {
 }
 
 /// Someone who is inside; gone when dropped.
-pub(super) struct Place<'a>(&'a AtomicUsize);
+pub struct Place<'a>(&'a AtomicUsize);
 
 impl Door {
     /// Lets in `most` at once.

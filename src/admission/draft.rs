@@ -1,9 +1,14 @@
 //! What a trigger becomes once its words are vetted, before it has ids. No I/O: everything here
 //! follows from the request's bytes, the settings and the time.
+//!
+//! A trigger that gives its webhooks and nothing to fill in is sent byte for byte. One that names a
+//! template, a campaign or a canvas, or has properties or recipients, is composed: its webhooks
+//! come from the layer above, which hands them back to be vetted.
 
 use bytes::Bytes;
 
 use super::body;
+use super::composed::{ComposedTrigger, What};
 use super::headers;
 use super::idempotency;
 use super::input::{self, Pairs, Text, TriggerInput, WebhookInput, push_token};
@@ -14,15 +19,15 @@ use crate::config::Settings;
 use crate::model::{Header, Metadata, Method, OnFailure, Priority, Timestamp, Webhook};
 
 /// Webhooks of one trigger.
-const WEBHOOKS_MAX: usize = 50;
+pub(crate) const WEBHOOKS_MAX: usize = 50;
 /// Characters of an ordering key.
-const ORDERING_KEY_MAX: usize = 256;
+pub(crate) const ORDERING_KEY_MAX: usize = 256;
 /// Pairs of metadata. Each is an index row of its delivery.
-const METADATA_MAX: usize = 32;
+pub(crate) const METADATA_MAX: usize = 32;
 /// Characters of a metadata key.
-const METADATA_KEY_MAX: usize = 64;
+pub(crate) const METADATA_KEY_MAX: usize = 64;
 /// Characters of a metadata value.
-const METADATA_VALUE_MAX: usize = 256;
+pub(crate) const METADATA_VALUE_MAX: usize = 256;
 
 /// Where a trigger comes from.
 #[derive(Clone, Debug, Default)]
@@ -33,38 +38,83 @@ pub struct Origin<'a> {
     pub idempotency_key: Option<String>,
     /// Whether the bytes hold nothing but this trigger, so that slices of them may be kept.
     pub alone: bool,
+    /// How many of our own webhooks led to this request.
+    pub hop: u8,
 }
 
 /// A vetted trigger.
 #[derive(Debug)]
-pub(super) struct Draft {
-    pub webhooks: Vec<Webhook>,
+pub enum Draft<'a> {
+    /// Sends its own webhooks, byte for byte.
+    Plain(Vec<Webhook>, Envelope),
+    /// Its webhooks are to be composed.
+    Composed(Box<ComposedTrigger<'a>>, Envelope),
+}
+
+/// What a trigger says beside what is to be sent.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// When.
     pub timing: Timing,
+    /// Turns among its host's deliveries.
     pub priority: Priority,
+    /// One after the other within this key.
     pub ordering_key: Option<String>,
+    /// What a failure does to the key.
     pub on_failure: OnFailure,
+    /// Search terms.
     pub metadata: Metadata,
+    /// Makes it safe to repeat.
     pub idempotency_key: Option<String>,
+    /// How many of our own webhooks led to it.
+    pub hop: u8,
+}
+
+impl Envelope {
+    /// That of something that goes now, with the settings' expiry and no more.
+    pub fn plain(now: Timestamp, hop: u8, settings: &Settings) -> Self {
+        Self {
+            timing: Timing::at(now, settings.delivery.ttl),
+            priority: Priority::default(),
+            ordering_key: None,
+            on_failure: OnFailure::default(),
+            metadata: Metadata::new(),
+            idempotency_key: None,
+            hop,
+        }
+    }
 }
 
 /// Reads and vets a trigger that is accepted at `now`.
-pub(super) fn read(
-    request: &Bytes,
+pub(super) fn read<'a>(
+    request: &'a Bytes,
     origin: &Origin<'_>,
     settings: &Settings,
     now: Timestamp,
-) -> Result<Draft, Refusal> {
+) -> Result<Draft<'a>, Refusal> {
     let input = input::parse(request)?;
     let vetting = Vetting { request, origin, settings, input: &input };
-    Ok(Draft {
-        webhooks: vetting.webhooks()?,
+    let what = vetting.composed(request)?;
+    let webhooks = match what {
+        Some(_) => Vec::new(),
+        None => vetting.webhooks()?,
+    };
+    let envelope = Envelope {
         timing: timing(&input, now, settings.delivery.ttl)?,
         priority: input.priority.unwrap_or_default(),
         ordering_key: vetting.ordering_key()?,
         on_failure: vetting.on_failure()?,
         metadata: vetting.metadata()?,
         idempotency_key: vetting.idempotency_key()?,
-    })
+        hop: origin.hop,
+    };
+    match what {
+        None => Ok(Draft::Plain(webhooks, envelope)),
+        Some(what) => {
+            let trigger = ComposedTrigger::read(what, input)?;
+            Ok(Draft::Composed(Box::new(trigger), envelope))
+        }
+    }
 }
 
 struct Vetting<'a> {
@@ -75,6 +125,53 @@ struct Vetting<'a> {
 }
 
 impl Vetting<'_> {
+    /// What is to be composed; `None` when the webhooks are sent as they are.
+    fn composed<'r>(&self, request: &'r [u8]) -> Result<Option<What<'r>>, Refusal> {
+        let input = self.input;
+        let named = [("template", &input.template), ("campaign", &input.campaign)];
+        let named = named.into_iter().chain([("canvas", &input.canvas)]);
+        let mut named = named.filter_map(|(field, name)| Some((field, name.as_ref()?)));
+        let has_webhooks = input.webhook.is_some() || input.webhooks.is_some();
+        match (named.next(), named.next()) {
+            (Some((field, _)), Some((other, _))) => {
+                let detail = format!("give either `{other}` or `{field}`, not both");
+                Err(Refusal::invalid(format!("/{other}"), detail))
+            }
+            (Some((field, _)), None) if has_webhooks => {
+                let detail = format!("give either `{field}` or webhooks, not both");
+                Err(Refusal::invalid(format!("/{field}"), detail))
+            }
+            (None, _) if input.version.is_some() => {
+                Err(Refusal::invalid("/version", "has a meaning only with `template`"))
+            }
+            (None, _) if input.properties.is_none() && input.recipients.is_none() => Ok(None),
+            (None, _) if !has_webhooks => Ok(None),
+            (None, _) => {
+                let raw: input::RawWebhooks<'r> = serde_json::from_slice(request)
+                    .map_err(|error| input::explain::<input::RawWebhooks<'_>>(request, &error))?;
+                let both = raw.webhook.is_some() && raw.webhooks.is_some();
+                let webhooks: Vec<_> =
+                    raw.webhook.into_iter().chain(raw.webhooks.into_iter().flatten()).collect();
+                // What is wrong about their number is said where plain ones are vetted.
+                match both || !(1..=WEBHOOKS_MAX).contains(&webhooks.len()) {
+                    true => self.webhooks().map(|_| None),
+                    false => Ok(Some(What::Webhooks(webhooks))),
+                }
+            }
+            (Some((field, Text(name))), None) => {
+                if input.version.is_some() && field != "template" {
+                    return Err(Refusal::invalid("/version", "has a meaning only with `template`"));
+                }
+                let name = name.clone().into_owned();
+                Ok(Some(match field {
+                    "template" => What::Template { name, version: input.version },
+                    "campaign" => What::Campaign(name),
+                    _ => What::Canvas(name),
+                }))
+            }
+        }
+    }
+
     fn webhooks(&self) -> Result<Vec<Webhook>, Refusal> {
         if let Some(name) = &self.input.secret_ref {
             self.known_secret(name)?;
@@ -99,7 +196,8 @@ impl Vetting<'_> {
             }
             (None, None) => Err(Refusal::invalid(
                 "/webhook",
-                "missing; say what to send: {\"url\": \"https://…\"}",
+                "missing; say what to send, {\"url\": \"https://…\"}, or name a `template`, a \
+                 `campaign` or a `canvas`",
             )),
         }
     }
@@ -197,6 +295,10 @@ impl Vetting<'_> {
                 push_token(&mut pointer, key);
                 Err(Refusal::invalid(pointer, detail))
             };
+            // Terms of our own begin with a control character (`Provenance::tag`).
+            if key.chars().any(char::is_control) {
+                return at("has a control character; none is allowed in a key".into());
+            }
             if !(1..=METADATA_KEY_MAX).contains(&key.chars().count()) {
                 return at(format!("a key has 1 to {METADATA_KEY_MAX} characters"));
             }
@@ -247,10 +349,13 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_503_600_000);
 
-    fn of(text: &str, origin: &Origin<'_>) -> Result<Draft, Refusal> {
+    fn of(text: &str, origin: &Origin<'_>) -> Result<(Vec<Webhook>, Envelope), Refusal> {
         let mut settings = Settings::default();
         settings.secrets.insert("main".into(), Vec::new());
-        read(&Bytes::copy_from_slice(text.as_bytes()), origin, &settings, NOW)
+        match read(&Bytes::copy_from_slice(text.as_bytes()), origin, &settings, NOW)? {
+            Draft::Plain(webhooks, envelope) => Ok((webhooks, envelope)),
+            Draft::Composed(..) => panic!("{text} is composed"),
+        }
     }
 
     fn pointer(text: &str) -> String {
@@ -267,8 +372,8 @@ mod tests {
         let text = r#"{"webhook":{"url":"https://u:p@shop.example/","body":{"a":1},
             "headers":{"X-A":"1"}},"secret_ref":"main","ordering_key":"k","on_failure":"block",
             "metadata":{"order":"7"},"priority":"high"}"#;
-        let draft = of(text, &origin).expect("valid");
-        let webhook = &draft.webhooks[0];
+        let (webhooks, draft) = of(text, &origin).expect("valid");
+        let webhook = &webhooks[0];
         let names: Vec<&str> = webhook.headers.iter().map(|header| header.name.as_str()).collect();
         assert_eq!(names, ["x-a", "authorization", "content-type", "traceparent"]);
         assert_eq!(webhook.body, r#"{"a":1}"#);
@@ -283,9 +388,9 @@ mod tests {
         let text = r#"{"webhook":{"url":"https://shop.example/","body":"<a/>",
             "headers":{"Content-Type":"text/xml","TraceParent":"mine"}}}"#;
         let origin = Origin { traceparent: Some("theirs"), ..Origin::default() };
-        let draft = of(text, &origin).expect("valid");
+        let (webhooks, _) = of(text, &origin).expect("valid");
         let values: Vec<&str> =
-            draft.webhooks[0].headers.iter().map(|header| header.value.as_str()).collect();
+            webhooks[0].headers.iter().map(|header| header.value.as_str()).collect();
         assert_eq!(values, ["text/xml", "mine"]);
     }
 

@@ -50,7 +50,7 @@ pub(super) fn fingerprint(request: &[u8]) -> [u8; 32] {
 pub(super) struct UnderWay(Mutex<HashSet<(u32, String)>>);
 
 /// Holds a key until dropped, also when the caller went away.
-pub(super) struct Claim<'a> {
+pub struct Claim<'a> {
     keys: &'a UnderWay,
     key: (u32, String),
 }

@@ -15,12 +15,28 @@ use crate::model::{Method, OnFailure, Priority, Timestamp};
 
 /// The fields of a trigger.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a trigger: an object with `webhook` or `webhooks`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a trigger: an object with `webhook`, `webhooks`, `template`, `campaign` or `canvas`"
+)]
 pub(super) struct TriggerInput<'a> {
     #[serde(borrow)]
     pub webhook: Option<WebhookInput<'a>>,
     #[serde(borrow)]
     pub webhooks: Option<Vec<WebhookInput<'a>>>,
+    #[serde(borrow)]
+    pub template: Option<Text<'a>>,
+    pub version: Option<u32>,
+    #[serde(borrow)]
+    pub campaign: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub canvas: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub properties: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub recipients: Option<Vec<RecipientInput<'a>>>,
+    #[serde(borrow)]
+    pub send_id: Option<Text<'a>>,
     pub deliver_at: Option<Timestamp>,
     #[serde(borrow)]
     pub delay: Option<Text<'a>>,
@@ -57,6 +73,25 @@ pub(super) struct WebhookInput<'a> {
     pub delete_with_body: bool,
     #[serde(borrow)]
     pub secret_ref: Option<Text<'a>>,
+}
+
+/// One of a trigger's recipients.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a recipient: an object with `external_id`")]
+pub(super) struct RecipientInput<'a> {
+    #[serde(borrow)]
+    pub external_id: Text<'a>,
+    #[serde(borrow)]
+    pub properties: Option<&'a RawValue>,
+}
+
+/// The webhooks of a trigger as they are written, for those whose Liquid is rendered.
+#[derive(Deserialize)]
+pub(super) struct RawWebhooks<'a> {
+    #[serde(borrow)]
+    pub webhook: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub webhooks: Option<Vec<&'a RawValue>>,
 }
 
 /// How `body` is to be taken.
@@ -195,7 +230,7 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
 }
 
 /// Adds `/token`, escaped as RFC 6901 wants it.
-pub(super) fn push_token(pointer: &mut String, token: &str) {
+pub(crate) fn push_token(pointer: &mut String, token: &str) {
     pointer.push('/');
     pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
 }

@@ -5,6 +5,8 @@
 //! the trigger's own words, its idempotency key, its hosts; the store has the last word.
 
 mod body;
+mod commit;
+mod composed;
 mod door;
 mod draft;
 mod headers;
@@ -20,29 +22,33 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::future::try_join_all;
-use serde::Serialize;
 
-pub use draft::{Origin, is_traceparent};
+pub use commit::Beside;
+pub use composed::{
+    ComposedTrigger, EXTERNAL_ID_MAX, HOP_HEADER, Item, RECIPIENTS_MAX, Rendered, Skipped,
+    TriggerRecipient, What, vet_external_id,
+};
+pub use draft::{Draft, Envelope, Origin, is_traceparent};
+pub(crate) use draft::{
+    METADATA_KEY_MAX, METADATA_MAX, METADATA_VALUE_MAX, ORDERING_KEY_MAX, WEBHOOKS_MAX,
+};
 pub use idempotency::parse_header as parse_idempotency_key;
-pub(crate) use input::explain;
+pub(crate) use input::{explain, push_token};
 pub use meter::Meter;
 pub use refusal::{FieldError, Refusal};
+pub use timing::Timing;
+pub(crate) use timing::{AHEAD_MAX, parse_duration};
 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::delivery::Engine;
 use crate::model::{Delivery, DeliveryId, HostName, HostNumber, Timestamp, TriggerId, Webhook};
-use crate::store::{Acceptance, Accepted, Idempotency, Store, StoreError};
+use crate::store::{Acceptance, Store, StoreError, Writes};
+use commit::{WORKSPACE, answer};
 use door::Door;
-use draft::Draft;
+pub use door::Place;
+pub use idempotency::Claim;
 use idempotency::UnderWay;
-
-/// The only workspace until workspaces are used.
-const WORKSPACE: u32 = 0;
-/// The answer of a trigger begins so; a replayed one is read back by it.
-const ANSWER_HEAD: &str = "{\"trigger\":\"";
-/// Characters of an id.
-const ID_LENGTH: usize = 36;
 
 /// Lets triggers in. One for all front-end threads.
 pub struct Admission {
@@ -70,18 +76,23 @@ pub struct Admitted {
     pub replayed: bool,
 }
 
-/// The answer to a trigger. `trigger` stays first: see `ANSWER_HEAD`.
-#[derive(Serialize)]
-struct Answer<'a> {
-    trigger: TriggerId,
-    deliveries: Vec<AnswerDelivery<'a>>,
+/// A trigger that was let in and read.
+pub struct Opened<'d, 'r> {
+    /// Its place at the door; free again when dropped.
+    pub place: Option<Place<'d>>,
+    /// When.
+    pub now: Timestamp,
+    /// What it says.
+    pub draft: Draft<'r>,
 }
 
-#[derive(Serialize)]
-struct AnswerDelivery<'a> {
-    id: DeliveryId,
-    host: &'a HostName,
-    state: &'static str,
+/// Deliveries that have ids and are not yet durable.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The trigger of them all.
+    pub trigger: TriggerId,
+    /// For each item its delivery, or why it may not come in.
+    pub deliveries: Vec<Result<Arc<Delivery>, Refusal>>,
 }
 
 impl Admission {
@@ -108,34 +119,120 @@ impl Admission {
         self.engine.is_stopping()
     }
 
-    /// Vets a trigger and makes it durable.
-    pub async fn admit(&self, request: &Bytes, origin: Origin<'_>) -> Result<Admitted, Refusal> {
+    /// Lets somebody in who brings something to be made durable, unless too many are inside.
+    pub fn enter(&self) -> Result<Place<'_>, Refusal> {
+        match self.engine.is_stopping() {
+            true => Err(Refusal::Stopping),
+            false => self.door.enter().ok_or(Refusal::Busy),
+        }
+    }
+
+    /// Lets a trigger in, and reads and vets what it says.
+    pub fn open<'r>(
+        &self,
+        request: &'r Bytes,
+        origin: &Origin<'_>,
+    ) -> Result<Opened<'_, 'r>, Refusal> {
         if self.engine.is_stopping() {
             return Err(Refusal::Stopping);
         }
+        self.vet_hop(origin.hop)?;
         // The items of a batch wait for each other already.
-        let _place = match origin.alone {
-            true => Some(self.door.enter().ok_or(Refusal::Busy)?),
+        let place = match origin.alone {
+            true => Some(self.enter()?),
             false => None,
         };
         let now = self.clock.wall();
-        let draft = draft::read(request, &origin, &self.settings, now)?;
-        let _claim = match &draft.idempotency_key {
-            Some(key) => Some(self.keys.claim(WORKSPACE, key).ok_or(Refusal::KeyUnderWay)?),
-            None => None,
-        };
-        let numbers = self.numbers(&draft.webhooks).await?;
-        let key = draft.idempotency_key.clone();
-        let deliveries = self.deliveries(draft, &numbers, now);
-        let answer = answer(&deliveries);
-        let idempotency = key.map(|key| Idempotency {
-            workspace: WORKSPACE,
-            key,
-            fingerprint: idempotency::fingerprint(request),
-            answer: answer.clone(),
-            expires: now.plus(idempotency::KEPT),
-        });
-        self.accept(Acceptance { deliveries, idempotency }, answer).await
+        let draft = draft::read(request, origin, &self.settings, now)?;
+        Ok(Opened { place, now, draft })
+    }
+
+    /// Refuses what too many of our own webhooks led to.
+    pub fn vet_hop(&self, hop: u8) -> Result<(), Refusal> {
+        match hop > self.settings.compose.max_hops {
+            true => Err(Refusal::Loop { hops: hop, max: self.settings.compose.max_hops }),
+            false => Ok(()),
+        }
+    }
+
+    /// Holds an idempotency key until the answer is dropped.
+    pub fn claim(&self, key: Option<&str>) -> Result<Option<Claim<'_>>, Refusal> {
+        let claim = |key| self.keys.claim(WORKSPACE, key).ok_or(Refusal::KeyUnderWay);
+        key.map(claim).transpose()
+    }
+
+    /// Makes a trigger with webhooks of its own durable.
+    pub async fn admit(
+        &self,
+        request: &Bytes,
+        (mut webhooks, envelope): (Vec<Webhook>, Envelope),
+        now: Timestamp,
+    ) -> Result<Admitted, Refusal> {
+        let key = envelope.idempotency_key.clone();
+        let _claim = self.claim(key.as_deref())?;
+        if !self.settings.compose.own_hosts.is_empty() {
+            for webhook in &mut webhooks {
+                let host = webhook.target.host().clone();
+                let headers = &mut webhook.headers;
+                composed::count_hop(headers, &host, envelope.hop, &self.settings);
+            }
+        }
+        let numbers = self.numbers(&webhooks).await?;
+        let deliveries = self.deliveries(webhooks, &envelope, &numbers, now);
+        let answer = answer(deliveries[0].trigger, &deliveries, &Beside::default());
+        let idempotency = key.map(|key| self.idempotency(key, request, &answer, now));
+        let acceptance = Acceptance { at: now, deliveries, idempotency, writes: Writes::default() };
+        self.commit(acceptance, answer).await
+    }
+
+    /// Vets a composed webhook.
+    pub fn vet(&self, webhook: Rendered, hop: u8) -> Result<Webhook, FieldError> {
+        webhook.vet(hop, &self.settings)
+    }
+
+    /// Vets composed webhooks and gives them ids. An item that may not come in does not hold up
+    /// the others.
+    pub async fn prepare(
+        &self,
+        items: Vec<Item>,
+        trigger: TriggerId,
+        now: Timestamp,
+    ) -> Result<Prepared, Refusal> {
+        let mut deliveries = Vec::with_capacity(items.len());
+        for item in items {
+            let delivery = match self.prepare_one(item, trigger, now).await {
+                // A store that cannot write refuses the whole.
+                Err(refusal @ (Refusal::Unavailable | Refusal::Stopping)) => return Err(refusal),
+                other => other,
+            };
+            deliveries.push(delivery);
+        }
+        Ok(Prepared { trigger, deliveries })
+    }
+
+    async fn prepare_one(
+        &self,
+        item: Item,
+        trigger: TriggerId,
+        now: Timestamp,
+    ) -> Result<Arc<Delivery>, Refusal> {
+        let Item { webhook, envelope, provenance } = item;
+        // A journey goes on after the limit was lowered; an event may come from anywhere.
+        self.vet_hop(envelope.hop)?;
+        let webhook = webhook.vet(envelope.hop, &self.settings).map_err(Refusal::Invalid)?;
+        let number = self.numbers(std::slice::from_ref(&webhook)).await?[0];
+        let id = DeliveryId::new(now, number, self.next_serial());
+        let delivery = delivery(id, trigger, webhook, &envelope, now);
+        Ok(Arc::new(Delivery { provenance: Some(provenance), ..delivery }))
+    }
+
+    /// The id of a trigger whose deliveries do not have theirs yet.
+    pub fn new_trigger(&self, now: Timestamp) -> TriggerId {
+        DeliveryId::new(now, HostNumber(0), self.next_serial()).trigger()
+    }
+
+    fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Vets the hosts of a trigger and gives their numbers.
@@ -170,86 +267,57 @@ impl Admission {
 
     fn deliveries(
         &self,
-        draft: Draft,
+        webhooks: Vec<Webhook>,
+        envelope: &Envelope,
         numbers: &[HostNumber],
         now: Timestamp,
     ) -> Vec<Arc<Delivery>> {
-        let Draft { webhooks, timing, priority, ordering_key, on_failure, metadata, .. } = draft;
         let mut trigger = None;
         let deliveries = webhooks.into_iter().zip(numbers).map(|(webhook, number)| {
-            let id = DeliveryId::new(now, *number, self.serial.fetch_add(1, Ordering::Relaxed));
+            let id = DeliveryId::new(now, *number, self.next_serial());
             let trigger = *trigger.get_or_insert(id.trigger());
-            Arc::new(Delivery {
-                id,
-                trigger,
-                host: webhook.target.host().clone(),
-                workspace: WORKSPACE,
-                hop: 0,
-                accepted: now,
-                due: timing.due,
-                expires: timing.expires,
-                ttl: timing.ttl,
-                ttl_custom: timing.ttl_custom,
-                priority,
-                ordering_key: ordering_key.clone(),
-                on_failure,
-                metadata: metadata.clone(),
-                webhook: Arc::new(webhook),
-            })
+            Arc::new(delivery(id, trigger, webhook, envelope, now))
         });
         deliveries.collect()
     }
+}
 
-    async fn accept(&self, acceptance: Acceptance, answer: Bytes) -> Result<Admitted, Refusal> {
-        let trigger = acceptance.deliveries[0].trigger;
-        let count = acceptance.deliveries.len();
-        let again = acceptance.clone();
-        let accepted = match self.store.accept(acceptance).await {
-            // The outcome of the commit was lost. The same ids go again, so nothing is doubled.
-            Err(StoreError::Unknown(_)) => match self.store.accept(again).await {
-                // The answer carries the ids: our own answer means that the first call went through.
-                Ok(Accepted::Replayed(earlier)) if earlier == answer => Ok(Accepted::New),
-                other => other,
-            },
-            other => other,
-        };
-        match accepted.map_err(refusal)? {
-            Accepted::New => {
-                self.meter.add(self.clock.moment(), count as u64);
-                Ok(Admitted { trigger, answer, deliveries: count, replayed: false })
-            }
-            Accepted::Replayed(answer) => {
-                let trigger = trigger_of(&answer).unwrap_or(trigger);
-                Ok(Admitted { trigger, answer, deliveries: 0, replayed: true })
-            }
-            Accepted::KeyReused => Err(Refusal::KeyReused),
-        }
+fn delivery(
+    id: DeliveryId,
+    trigger: TriggerId,
+    webhook: Webhook,
+    envelope: &Envelope,
+    now: Timestamp,
+) -> Delivery {
+    let timing = envelope.timing;
+    Delivery {
+        id,
+        trigger,
+        host: webhook.target.host().clone(),
+        workspace: WORKSPACE,
+        hop: envelope.hop,
+        provenance: None,
+        accepted: now,
+        due: timing.due,
+        expires: timing.expires,
+        ttl: timing.ttl,
+        ttl_custom: timing.ttl_custom,
+        priority: envelope.priority,
+        ordering_key: envelope.ordering_key.clone(),
+        on_failure: envelope.on_failure,
+        metadata: envelope.metadata.clone(),
+        webhook: Arc::new(webhook),
     }
 }
 
-fn answer(deliveries: &[Arc<Delivery>]) -> Bytes {
-    let answer = Answer {
-        trigger: deliveries[0].trigger,
-        deliveries: deliveries
-            .iter()
-            .map(|delivery| AnswerDelivery {
-                id: delivery.id,
-                host: &delivery.host,
-                state: if delivery.due > delivery.accepted { "scheduled" } else { "waiting" },
-            })
-            .collect(),
-    };
-    serde_json::to_vec(&answer).expect("an answer is plain data").into()
-}
-
-/// The trigger that a recorded answer names.
-fn trigger_of(answer: &[u8]) -> Option<TriggerId> {
-    let id = answer.strip_prefix(ANSWER_HEAD.as_bytes())?.get(..ID_LENGTH)?;
-    std::str::from_utf8(id).ok()?.parse().ok()
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        refusal(error)
+    }
 }
 
 fn refusal(error: StoreError) -> Refusal {
-    log::debug!("trigger refused: {error}");
+    log::debug!("refused: {error}");
     match error {
         StoreError::Full { max_pending } => Refusal::StoreFull { limit: max_pending },
         StoreError::Closed(_) => Refusal::Stopping,

@@ -34,6 +34,22 @@ pub enum Refusal {
     },
     /// A field is unknown, missing or wrong.
     Invalid(FieldError),
+    /// Several fields are.
+    Faults(Vec<FieldError>),
+    /// What the request names is not there.
+    NotFound {
+        /// `template`, `campaign`, `canvas`, `recipient`, `schedule`.
+        what: &'static str,
+        /// How it was named.
+        name: String,
+    },
+    /// The present state of what is named does not allow this.
+    Conflict {
+        /// A stable word for the kind of conflict.
+        slug: &'static str,
+        /// In words, and what would be right.
+        detail: String,
+    },
     /// A body is over the limit.
     TooLarge(FieldError),
     /// The idempotency key was used by another request.
@@ -54,6 +70,16 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
+    /// A record that composition writes with the deliveries was changed meanwhile: this is its
+    /// place among the writes. Whoever composed them has to look again.
+    Stale(usize),
+    /// Too many of our own webhooks led to this one.
+    Loop {
+        /// How many.
+        hops: u8,
+        /// How many may.
+        max: u8,
+    },
     /// As many triggers wait for the store as may; it has taken them within a second.
     Busy,
     /// The process is stopping.
@@ -69,7 +95,7 @@ impl Refusal {
     }
 
     /// The same fault, seen from above: `prefix` is put before its pointer.
-    pub(super) fn under(mut self, prefix: &str) -> Self {
+    pub fn under(mut self, prefix: &str) -> Self {
         if let Refusal::Invalid(error) | Refusal::TooLarge(error) = &mut self {
             error.pointer.insert_str(0, prefix);
         }
@@ -86,11 +112,20 @@ impl fmt::Display for Refusal {
             Refusal::Invalid(error) | Refusal::TooLarge(error) => {
                 write!(formatter, "{}: {}", error.pointer, error.detail)
             }
+            Refusal::Faults(errors) => {
+                let words =
+                    errors.iter().map(|error| format!("{}: {}", error.pointer, error.detail));
+                formatter.write_str(&words.collect::<Vec<_>>().join("; "))
+            }
+            Refusal::NotFound { what, name } => write!(formatter, "there is no {what} {name:?}"),
+            Refusal::Conflict { detail, .. } => formatter.write_str(detail),
             Refusal::KeyReused => formatter.write_str("idempotency key used by another request"),
             Refusal::KeyUnderWay => formatter.write_str("idempotency key is under way"),
             Refusal::Draining(host) => write!(formatter, "{host} is being drained"),
             Refusal::HostFull { host, limit } => write!(formatter, "{host} has {limit} waiting"),
             Refusal::StoreFull { limit } => write!(formatter, "{limit} deliveries wait"),
+            Refusal::Stale(place) => write!(formatter, "record {place} was changed meanwhile"),
+            Refusal::Loop { hops, max } => write!(formatter, "{hops} hops; at most {max}"),
             Refusal::Busy => formatter.write_str("too many triggers at once"),
             Refusal::Stopping => formatter.write_str("stopping"),
             Refusal::Unavailable => formatter.write_str("store unavailable"),

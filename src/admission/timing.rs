@@ -7,11 +7,11 @@ use super::refusal::Refusal;
 use crate::model::Timestamp;
 
 /// How far ahead a time may lie. Nobody means more than ten years; a slip of the pen does.
-const AHEAD_MAX: Duration = Duration::from_secs(3650 * 86_400);
+pub(crate) const AHEAD_MAX: Duration = Duration::from_secs(3650 * 86_400);
 
 /// The times of a trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Timing {
+pub struct Timing {
     /// Not before.
     pub due: Timestamp,
     /// Not after.
@@ -20,6 +20,19 @@ pub(super) struct Timing {
     pub ttl: Duration,
     /// Whether the trigger set its own expiry.
     pub ttl_custom: bool,
+}
+
+impl Timing {
+    /// That of something that goes at `due` and expires as the settings say.
+    pub fn at(due: Timestamp, ttl: Duration) -> Self {
+        Self { due, expires: due.plus(ttl), ttl, ttl_custom: false }
+    }
+
+    /// The same, not before `due`: the expiry moves with it.
+    pub fn not_before(self, due: Timestamp) -> Self {
+        let due = self.due.max(due);
+        Self { due, expires: due.plus(self.ttl), ..self }
+    }
 }
 
 /// Works out the times of a trigger that is accepted at `now`.

@@ -121,6 +121,12 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("delivery.ttl", "expiry of a delivery", |all| {
         Slot::Duration(&mut all.delivery.ttl, SECOND, 365 * DAY)
     }),
+    key("compose.own_hosts", "hosts that are this server itself", |all| {
+        Slot::Hosts(&mut all.compose.own_hosts)
+    }),
+    key("compose.max_hops", "webhooks to ourselves that may lead to one another", |all| {
+        Slot::Whole(&mut all.compose.max_hops, 1, 64)
+    }),
     key("log.format", "text or json", |all| Slot::Format(&mut all.log.format)),
     key("log.level", "what is logged; RUST_LOG wins", |all| Slot::Level(&mut all.log.level)),
 ];

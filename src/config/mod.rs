@@ -34,6 +34,8 @@ pub struct Settings {
     pub sender: Sender,
     /// `[delivery]`
     pub delivery: Delivery,
+    /// `[compose]`
+    pub compose: Compose,
     /// `[retry]`, `[health]`, `[limits]`, `[signing]`: what one host may have otherwise.
     pub rules: HostRules,
     /// `[hosts."NAME"]`: each with what is set there laid over the general rules. Keys are host
@@ -96,6 +98,16 @@ pub struct Store {
     pub allow_loss: bool,
     /// Page cache of the embedded store, in bytes.
     pub cache: usize,
+}
+
+/// `[compose]`: templates, campaigns, canvases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compose {
+    /// Hosts (with port where it is not the scheme's default) that are this server itself: a
+    /// webhook to one of them counts as a hop.
+    pub own_hosts: Vec<String>,
+    /// Webhooks to ourselves that may lead to one another before the chain is cut off.
+    pub max_hops: u8,
 }
 
 /// `[actors]`
@@ -273,6 +285,7 @@ impl Default for Settings {
                 user_agent: concat!("Hostline/", env!("CARGO_PKG_VERSION")).into(),
             },
             delivery: Delivery { ttl: Duration::from_secs(72 * 3600) },
+            compose: Compose { own_hosts: Vec::new(), max_hops: 8 },
             rules: HostRules::default(),
             hosts: BTreeMap::new(),
             secrets: BTreeMap::new(),

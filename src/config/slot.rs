@@ -21,6 +21,15 @@ pub(super) trait Whole {
     fn put(&mut self, value: u64);
 }
 
+impl Whole for u8 {
+    fn get(&self) -> u64 {
+        u64::from(*self)
+    }
+    fn put(&mut self, value: u64) {
+        *self = u8::try_from(value).expect("ranges of u8 keys end below 2^8");
+    }
+}
+
 impl Whole for u32 {
     fn get(&self) -> u64 {
         u64::from(*self)
@@ -67,6 +76,7 @@ pub(super) enum Slot<'a> {
     Format(&'a mut LogFormat),
     Ports(&'a mut Vec<u16>),
     Allow(&'a mut Vec<IpNet>, &'a mut Vec<String>),
+    Hosts(&'a mut Vec<String>),
     SecretName(&'a mut Option<String>),
     /// Known, but of no use in this version: what is wrong and what to do instead.
     Unavailable(&'static str, &'static str),
@@ -112,6 +122,9 @@ impl Slot<'_> {
             Slot::Ports(_) => "write a list of ports from 1 to 65535, such as [80, 443]".into(),
             Slot::Allow(..) => "write a list of networks and host names, such as \
                                 [\"127.0.0.0/8\", \"hooks.internal\"]"
+                .into(),
+            Slot::Hosts(_) => "write a list of hosts, with their port where it is not the \
+                               scheme's default, such as [\"hooks.internal:8080\"]"
                 .into(),
             Slot::SecretName(_) => {
                 format!("write the name of an entry of [secrets], or \"{NONE}\"")
@@ -170,6 +183,7 @@ impl Slot<'_> {
             }
             Slot::Ports(place) => *place = ports(value)?,
             Slot::Allow(nets, hosts) => (*nets, *hosts) = allow(value)?,
+            Slot::Hosts(place) => *place = hosts(value)?,
             Slot::SecretName(place) => *place = secret_name(value)?,
             Slot::Unavailable(wrong, _) => return Err(wrong.into()),
         }
@@ -197,6 +211,9 @@ impl Slot<'_> {
             Slot::Format(LogFormat::Json) => "json".into(),
             Slot::Ports(place) => {
                 Value::Array(place.iter().map(|port| Value::from(u32::from(*port))).collect())
+            }
+            Slot::Hosts(hosts) => {
+                Value::Array(hosts.iter().map(|host| Value::from(host.as_str())).collect())
             }
             Slot::Allow(nets, hosts) => {
                 let nets = nets.iter().map(ToString::to_string);
@@ -328,6 +345,17 @@ fn allow(value: &Value) -> Result<(Vec<IpNet>, Vec<String>), String> {
         }
     }
     Ok((nets, hosts))
+}
+
+fn hosts(value: &Value) -> Result<Vec<String>, String> {
+    let items = value.as_array().ok_or_else(|| unfit(value, "a list"))?;
+    let host = |item: &Value| {
+        let text = item.as_str().ok_or_else(|| format!("has {item}, which is not a string"))?;
+        let name = HostName::parse(text).filter(|_| !text.contains(['*', ' ', '\\']));
+        let name = name.ok_or_else(|| format!("has {item}, which is not a host"))?;
+        Ok(name.as_str().to_owned())
+    };
+    items.iter().map(host).collect()
 }
 
 /// Whoever confuses name and secret writes the secret here, so the value is never repeated.
