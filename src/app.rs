@@ -178,7 +178,7 @@ pub fn serve(settings: Settings) -> Result<(), StartError> {
     actix_rt::System::new().block_on(async move {
         let patience = settings.server.shutdown_timeout;
         let running = Running::start(settings, clock, store, senders).await?;
-        let front = Front::start(&running)?;
+        let front = Front::start(&running).await?;
         let listen = front.address();
         log::info!(address:% = listen; "listening");
         if !running.settings.auth.keys_required {
@@ -210,19 +210,22 @@ pub struct Front {
 }
 
 impl Front {
-    /// Listens where the settings say (port 0 takes a free one).
-    pub fn start(running: &Running) -> Result<Self, StartError> {
+    /// Opens what is composed and listens where the settings say (port 0 takes a free one).
+    pub async fn start(running: &Running) -> Result<Self, StartError> {
         let state = api::Api::new(
             running.store.clone(),
             Arc::new(running.engine.clone()),
             running.settings.clone(),
             running.clock.clone(),
         );
+        let composer = state.composer().clone();
+        composer.open().await?;
         let (server, addresses) = api::server(&running.settings, state)
             .map_err(|error| StartError::Listen(format!("{error}; is another server running there? choose another address with --listen or server.listen")))?;
         let address = addresses.first().copied().unwrap_or(running.settings.server.listen);
         let handle = server.handle();
         actix_rt::spawn(server);
+        actix_rt::spawn(composer.conduct());
         Ok(Self { handle, address })
     }
 

@@ -2,8 +2,8 @@
 //! holds that host's queue, its rate-limit budget, its backoff, its health and its cooldown.
 //!
 //! In reading order: the nouns ([`model`]), the rules ([`policy`]), the durable truth ([`store`]),
-//! the way out of the house ([`delivery`]), the way in ([`admission`], [`api`]), the wiring
-//! ([`app`]). `ARCHITECTURE.md` has the map.
+//! the way out of the house ([`delivery`]), the way in ([`admission`], [`compose`], [`api`]), the
+//! wiring ([`app`]). `ARCHITECTURE.md` has the map.
 
 pub mod model;
 pub mod policy;
@@ -17,6 +17,8 @@ pub mod store;
 pub mod delivery;
 
 pub mod admission;
+pub mod compose;
+
 pub mod api;
 
 pub mod app;

@@ -17,8 +17,33 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["admission", "model", "policy", "clock", "config", "store", "report", "delivery"],
     ),
     (
+        "compose",
+        &[
+            "compose",
+            "admission",
+            "model",
+            "policy",
+            "clock",
+            "config",
+            "store",
+            "report",
+            "delivery",
+        ],
+    ),
+    (
         "api",
-        &["api", "admission", "model", "policy", "clock", "config", "store", "report", "delivery"],
+        &[
+            "api",
+            "compose",
+            "admission",
+            "model",
+            "policy",
+            "clock",
+            "config",
+            "store",
+            "report",
+            "delivery",
+        ],
     ),
 ];
 
