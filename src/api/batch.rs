@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::Api;
 use super::problem::Problem;
 use super::request::{is_type, read_body, vet_encoding, vet_json_type};
-use super::triggers::{refuse_idempotency_key, traceparent};
+use super::triggers::{hop, refuse_idempotency_key, traceparent};
 use crate::admission::{Admitted, Origin, Refusal};
 
 /// Items under way at once: enough to fill a commit of the store, few enough that vetting them
@@ -72,8 +72,9 @@ async fn admit_all(
     items: impl Stream<Item = Item>,
 ) -> Result<Tally, Problem> {
     let traceparent = traceparent(request.headers());
+    let hop = hop(request.headers())?;
     let admissions = items.map(|item| async move {
-        let origin = Origin { traceparent, idempotency_key: None, alone: false };
+        let origin = Origin { traceparent, idempotency_key: None, alone: false, hop };
         match item {
             Ok(bytes) => admit_one(api, &bytes, origin).await,
             Err(problem) => Err(problem),
@@ -88,7 +89,7 @@ async fn admit_all(
 }
 
 async fn admit_one(api: &Api, bytes: &Bytes, origin: Origin<'_>) -> Result<Admitted, Problem> {
-    api.admission.admit(bytes, origin).await.map_err(|refusal: Refusal| refusal.into())
+    api.composer.trigger(bytes, &origin).await.map_err(|refusal: Refusal| refusal.into())
 }
 
 /// The answers so far.

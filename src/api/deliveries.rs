@@ -12,8 +12,9 @@ use super::problem::Problem;
 use super::request::{Params, delivery_id, host_name, json};
 use super::states::{Wanted, word};
 use super::view::{AttemptView, Row, WebhookView};
+use crate::compose::Kind;
 use crate::delivery::{Cancelled, Explanation, WaitReason};
-use crate::model::{DeliveryId, StoredState, Timestamp, TriggerId};
+use crate::model::{DeliveryId, Provenance, StoredState, Timestamp, TriggerId};
 use crate::store::{DeliveryFilter, DeliveryRecord, HostInterval, Page};
 
 /// Deliveries in flight that a list asks about; more than all hosts' default limits make likely.
@@ -38,18 +39,25 @@ pub(super) async fn list(
         .transpose()
         .map_err(|()| Problem::parameter("trigger", "is not the id of a trigger"))?;
     let wanted = Wanted::of_parameter(params.take("state")?.as_deref())?;
+    let mut metadata = params.take_prefixed("metadata.");
+    for field in COMPOSED {
+        metadata.extend(params.take(field)?.map(|value| composed_term(&api, field, value)));
+    }
     let mut filter = DeliveryFilter {
         host: params.take("host")?.map(|text| host_name(&text)).transpose()?,
         states: wanted.stored(),
         trigger,
-        metadata: params.take_prefixed("metadata."),
+        metadata,
         from: params.take_time("from")?,
         until: params.take_time("until")?,
         ids: None,
     };
     let limit = params.take_limit()?;
     let after = params.take("after")?;
-    params.finish("host, state, trigger, metadata.KEY, from, until, limit, after")?;
+    params.finish(
+        "host, state, trigger, campaign, canvas, template, recipient, send_id, metadata.KEY, from, \
+         until, limit, after",
+    )?;
     let in_flight: HashSet<DeliveryId> =
         api.engine.in_flight(IN_FLIGHT_MAX).await.into_iter().collect();
     if wanted.only_in_flight() {
@@ -61,6 +69,23 @@ pub(super) async fn list(
     let data: Vec<Row<'_>> =
         page.rows.iter().map(|record| Row::of(record, word(record, &in_flight, now))).collect();
     Ok(json(StatusCode::OK, &serde_json::json!({ "data": data, "next": page.next })))
+}
+
+/// What a composed delivery can be found by.
+pub(super) const COMPOSED: [&str; 5] = ["campaign", "canvas", "template", "recipient", "send_id"];
+
+/// The search term for what composed a delivery. A campaign, canvas or template may be called by
+/// its name.
+pub(super) fn composed_term(api: &Api, field: &str, value: String) -> (String, String) {
+    let kind = match field {
+        "campaign" => Some(Kind::Campaign),
+        "canvas" => Some(Kind::Canvas),
+        "template" => Some(Kind::Template),
+        _ => None,
+    };
+    let entry = kind.and_then(|kind| api.composer.entry(kind, &value).ok());
+    let value = entry.map_or(value, |entry| entry.head.id.clone());
+    (Provenance::tag(field), value)
 }
 
 /// A page of those rows that `shows` lets through. Only as many rows as are missing are asked for

@@ -41,6 +41,66 @@ fn of_status(status: u16) -> &'static str {
     }
 }
 
+/// What an entry of the activity log means, and steps to resolve it.
+pub(super) fn of_activity(kind: &str, status: Option<u16>) -> (&'static str, &'static str) {
+    match (kind, status) {
+        ("aborted", _) => (
+            "the template decided that this recipient gets nothing (abort_message)",
+            "nothing, if that was meant; else look at the condition around abort_message and at \
+             the recipient's attributes",
+        ),
+        ("render_failed", _) => (
+            "the template cannot be rendered with this recipient's values",
+            "preview it with the same values; give the missing one, or a default filter",
+        ),
+        ("refused", _) => (
+            "the rendered webhook may not go out as it is",
+            "look at the field that is named; allow its host or port in the settings, or correct \
+             the template",
+        ),
+        ("schedule_not_sent", _) => (
+            "what was scheduled could not be sent when its time came",
+            "make sure that the campaign, canvas or template is live, and schedule it again",
+        ),
+        ("journey_ended", _) => (
+            "a recipient's journey was ended before its last step",
+            "look for a circle in the canvas that comes round too often",
+        ),
+        ("put_aside", _) => (
+            "a journey or schedule failed again and again; it is tried once an hour",
+            "read the detail, and the log of the server around that time",
+        ),
+        ("loop_cut", _) => (
+            "webhooks to this server led to one another for too long",
+            "find the canvas or campaign that calls itself, and give it a condition that ends",
+        ),
+        ("expired", _) => (
+            "it was not delivered before its expiry",
+            "look at the state of its host; redrive it once the host answers",
+        ),
+        (_, Some(status)) => (of_status(status), steps_of_status(status)),
+        _ => (
+            "no answer came: the receiver could not be reached, or may not be called",
+            "read the detail; check the host name, its certificate and the settings sender.allow \
+             and sender.ports, then redrive it",
+        ),
+    }
+}
+
+fn steps_of_status(status: u16) -> &'static str {
+    match status {
+        300..=399 => "put the address that the answer's location header names into the template",
+        401 | 403 => "check the key or token in the webhook's headers, then redrive it",
+        404 | 410 => "check the URL of the template, and the values that go into it",
+        408 | 429 => "lower the campaign's messages_per_minute, or the host's limits",
+        413 => "make the body smaller",
+        400..=499 => "read the answer's body; correct the template, then redrive it",
+        502..=504 | 529 => "wait until the receiver is well, then redrive it",
+        500..=599 => "tell the receiver's owner; redrive it once they have mended it",
+        _ => "read the detail",
+    }
+}
+
 /// Why an ended delivery is where it is.
 pub(super) fn of_end(state: StoredState, retries: u32, last: Option<&Outcome>) -> Option<String> {
     let StoredState::Ended(end) = state else { return None };

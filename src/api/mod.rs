@@ -2,6 +2,8 @@
 //! `admission`; where a delivery is and why is known to the engine. Nothing here decides either.
 
 mod batch;
+mod braze;
+mod compose;
 mod deliveries;
 mod hosts;
 mod meaning;
@@ -27,6 +29,7 @@ pub use problem::Problem;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
+use crate::compose::Composer;
 use crate::config::Settings;
 use crate::delivery::Engine;
 use crate::model::Moment;
@@ -40,7 +43,8 @@ pub struct Api {
     engine: Arc<dyn Engine>,
     settings: Arc<Settings>,
     clock: Clock,
-    admission: Admission,
+    admission: Arc<Admission>,
+    composer: Arc<Composer>,
     redrives: Redrives,
     requests: Requests,
     /// Held while a host's controls are read, changed and written.
@@ -58,6 +62,15 @@ impl Api {
     ) -> web::Data<Self> {
         let admission =
             Admission::new(store.clone(), engine.clone(), settings.clone(), clock.clone());
+        let admission = Arc::new(admission);
+        let composer = Composer::new(
+            admission.clone(),
+            store.clone(),
+            engine.clone(),
+            settings.clone(),
+            clock.clone(),
+        );
+        let composer = Arc::new(composer);
         let started = clock.moment();
         web::Data::new(Self {
             store,
@@ -65,11 +78,17 @@ impl Api {
             settings,
             clock,
             admission,
+            composer,
             redrives: Redrives::default(),
             requests: Requests::default(),
             controlling: tokio::sync::Mutex::default(),
             started,
         })
+    }
+
+    /// Who composes webhooks. It has to be opened before anything is asked, and to be conducted.
+    pub fn composer(&self) -> &Arc<Composer> {
+        &self.composer
     }
 }
 
@@ -81,7 +100,9 @@ pub fn configure(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
             Problem::parameter("path", "is not valid UTF-8 once it is decoded").into()
         }));
         triggers_and_deliveries(config);
+        compose::configure(config);
         hosts_and_stats(config);
+        braze::configure(config);
         config.default_service(web::to(|request: HttpRequest| async move {
             Problem::no_route(request.path()).response()
         }));

@@ -8,7 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
-use crate::admission::Refusal;
+use crate::admission::{FieldError, Refusal};
 use crate::store::{QueryError, StoreError};
 
 /// Seconds after which a refusal for lack of room may be tried again. A queue drains slowly.
@@ -79,6 +79,24 @@ impl Problem {
         let title = "A field of the request is not valid";
         Self::new(StatusCode::BAD_REQUEST, "invalid-field", title, detail.into())
             .at(Place::Pointer(pointer.into()))
+    }
+
+    /// Several fields of the body are.
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        let title = "Fields of the request are not valid";
+        let detail = match errors.first() {
+            Some(first) if errors.len() > 1 => {
+                format!("{} (and {} more faults)", first.detail, errors.len() - 1)
+            }
+            Some(first) => first.detail.clone(),
+            None => String::new(),
+        };
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid-field", title, detail);
+        problem.errors.extend(errors.into_iter().map(|FieldError { pointer, detail }| Fault {
+            place: Place::Pointer(pointer),
+            detail,
+        }));
+        problem
     }
 
     /// A parameter of the query or the path is unknown or wrong.
@@ -169,6 +187,24 @@ impl Problem {
         self.status
     }
 
+    /// The sentence that says what is wrong.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Seconds after which the request may be tried again.
+    pub(super) fn retry_after_s(&self) -> Option<u32> {
+        self.retry_after_s
+    }
+
+    /// What is at fault: JSON pointers of fields, names of parameters and headers.
+    pub(super) fn places(&self) -> impl Iterator<Item = &str> {
+        self.errors.iter().map(|fault| match &fault.place {
+            Place::Pointer(name) | Place::Parameter(name) => name.as_str(),
+            Place::Header(name) => name,
+        })
+    }
+
     /// The JSON text of it.
     pub fn to_json(&self) -> Vec<u8> {
         let members = Members {
@@ -230,6 +266,24 @@ impl From<Refusal> for Problem {
             Refusal::KeyUnderWay => {
                 let detail = "the first request with this idempotency key is still under way";
                 Self::conflict("idempotency-key-under-way", detail).retry_after(1)
+            }
+            Refusal::Faults(errors) => Self::fields(errors),
+            Refusal::NotFound { what, name } => {
+                Self::not_found("not-found", format!("there is no {what} {name:?}"))
+            }
+            Refusal::Conflict { slug, detail } => Self::conflict(slug, detail),
+            Refusal::Stale(_) => {
+                let detail = "what this request changes was changed by another one meanwhile; \
+                              nothing was kept, and it may be sent again";
+                Self::conflict("changed-meanwhile", detail)
+            }
+            Refusal::Loop { hops, max } => {
+                let detail = format!(
+                    "{hops} webhooks of this server led to this request, one after the other; \
+                     more than {max} are taken for a loop and cut off (compose.max_hops)"
+                );
+                let title = "A chain of webhooks to this server is too long";
+                Self::new(StatusCode::LOOP_DETECTED, "loop-detected", title, detail)
             }
             Refusal::Draining(host) => {
                 let detail = format!("{host} is being drained: it takes nothing new until resumed");

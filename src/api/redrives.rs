@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::deliveries::{COMPOSED, composed_term};
 use super::problem::Problem;
 use super::request::{json, read_json};
 use super::states::Wanted;
@@ -55,6 +56,29 @@ struct FilterInput {
     until: Option<Timestamp>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
+    campaign: Option<String>,
+    canvas: Option<String>,
+    template: Option<String>,
+    recipient: Option<String>,
+    send_id: Option<String>,
+}
+
+impl FilterInput {
+    /// The search terms that it names.
+    fn terms(&mut self, api: &Api) -> Vec<(String, String)> {
+        let mut terms: Vec<_> = std::mem::take(&mut self.metadata).into_iter().collect();
+        let given = [
+            self.campaign.take(),
+            self.canvas.take(),
+            self.template.take(),
+            self.recipient.take(),
+            self.send_id.take(),
+        ];
+        for (field, value) in COMPOSED.into_iter().zip(given) {
+            terms.extend(value.map(|value| composed_term(api, field, value)));
+        }
+        terms
+    }
 }
 
 /// How far a redrive is.
@@ -124,7 +148,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let input: Input = read_json(&request, payload).await?;
     let now = api.clock.wall();
-    let filter = filter(input.action, input.filter, now)?;
+    let filter = filter(&api, input.action, input.filter, now)?;
     if input.dry_run {
         let matched = api.store.count(filter, COUNT_MAX).await?;
         let answer = serde_json::json!({
@@ -163,7 +187,13 @@ pub(super) async fn show(
     }
 }
 
-fn filter(action: Action, input: FilterInput, now: Timestamp) -> Result<DeliveryFilter, Problem> {
+fn filter(
+    api: &Api,
+    action: Action,
+    mut input: FilterInput,
+    now: Timestamp,
+) -> Result<DeliveryFilter, Problem> {
+    let metadata = input.terms(api);
     let host = input.host.as_deref().map(|text| {
         HostName::parse(text).ok_or_else(|| Problem::field("/filter/host", "is not a host name"))
     });
@@ -171,7 +201,7 @@ fn filter(action: Action, input: FilterInput, now: Timestamp) -> Result<Delivery
         host: host.transpose()?,
         states: states(action, input.states.as_deref())?,
         trigger: None,
-        metadata: input.metadata.into_iter().collect(),
+        metadata,
         from: input.from,
         // What comes in while it runs is not meant.
         until: Some(input.until.map_or(now.plus(ONE_MS), |until| until.min(now.plus(ONE_MS)))),

@@ -114,7 +114,8 @@ pub(super) async fn read_json_or_nothing<T: DeserializeOwned + Default>(
     parse_json(&body)
 }
 
-fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+/// Reads a JSON value; what is wrong is pointed at.
+pub(super) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error).into())
 }
 

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::Api;
 use super::problem::Problem;
 use super::request::{read_body, vet_json_type};
-use crate::admission::{Origin, is_traceparent, parse_idempotency_key};
+use crate::admission::{HOP_HEADER, Origin, is_traceparent, parse_idempotency_key};
 
 /// Name of the header that makes a trigger safe to repeat.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -22,8 +22,9 @@ pub(super) async fn create(
     let idempotency_key = idempotency_key(request.headers())?;
     let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
     let traceparent = traceparent(request.headers());
-    let origin = Origin { traceparent, idempotency_key, alone: true };
-    let admitted = api.admission.admit(&body, origin).await?;
+    let hop = hop(request.headers())?;
+    let origin = Origin { traceparent, idempotency_key, alone: true, hop };
+    let admitted = api.composer.trigger(&body, &origin).await?;
     let mut response = HttpResponse::build(StatusCode::ACCEPTED);
     response.content_type("application/json");
     response
@@ -35,7 +36,7 @@ pub(super) async fn create(
 }
 
 /// The idempotency key of the request.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -52,6 +53,13 @@ pub(super) fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem>
         return Err(Problem::header(IDEMPOTENCY_KEY, detail));
     }
     Ok(())
+}
+
+/// How many of our own webhooks led to the request.
+pub(super) fn hop(headers: &HeaderMap) -> Result<u8, Problem> {
+    let Some(value) = headers.get(HOP_HEADER) else { return Ok(0) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Problem::header(HOP_HEADER, "is not a number from 0 to 255"))
 }
 
 /// `traceparent` of the request, if it is one.

@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 use super::meaning;
 use crate::model::{
-    Attempt, DeliveryId, Header, HostName, Outcome, Priority, Timestamp, Timings, TriggerId,
-    Webhook,
+    Attempt, DeliveryId, Header, HostName, Outcome, Priority, Provenance, Timestamp, Timings,
+    TriggerId, Webhook,
 };
 use crate::store::DeliveryRecord;
 
@@ -35,6 +35,16 @@ pub(super) struct Row<'a> {
     pub blocks_key: bool,
     #[serde(serialize_with = "as_object")]
     pub metadata: &'a [(String, String)],
+    /// What composed it, and for whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composed: Option<&'a Provenance>,
+    /// How many of our own webhooks led to it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hop: u8,
+}
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 impl<'a> Row<'a> {
@@ -58,6 +68,8 @@ impl<'a> Row<'a> {
             ordering_key: record.ordering_key.as_deref(),
             blocks_key: record.blocks_key,
             metadata: &record.metadata,
+            composed: record.provenance.as_deref(),
+            hop: record.hop,
         }
     }
 }

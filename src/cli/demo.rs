@@ -99,7 +99,7 @@ async fn play(args: &DemoArgs, scenes: &[Scene], settings: Settings) -> Result<b
     let senders = http_senders(&settings, &clock).map_err(|error| error.to_string())?;
     let started = Running::start(settings, clock, store, senders).await;
     let running = started.map_err(|error| error.to_string())?;
-    let front = Front::start(&running).map_err(|error| error.to_string())?;
+    let front = Front::start(&running).await.map_err(|error| error.to_string())?;
     let address = front.address();
     say(&format!(
         "server on http://{address} (try: curl -s http://{address}/v1/hosts)\n\
