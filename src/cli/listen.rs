@@ -205,7 +205,7 @@ fn as_text(received: &Received, verbose: bool) -> String {
 }
 
 /// Without control characters: what a stranger sends must not steer the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|sign| if sign.is_control() && sign != '\t' { '·' } else { sign }).collect()
 }
 

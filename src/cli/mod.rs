@@ -18,6 +18,7 @@ mod follow;
 pub mod listen;
 pub mod logging;
 pub mod receiver;
+pub mod recipe;
 pub mod send;
 pub mod serve;
 
@@ -76,6 +77,8 @@ enum Command {
     Listen(listen::ListenArgs),
     /// Show the engine at work against receivers of its own
     Demo(demo::DemoArgs),
+    /// List, show and play compositions for common use cases
+    Recipe(recipe::RecipeArgs),
     /// Measure a server of its own under load
     Bench(Box<bench::BenchArgs>),
     /// The driver process of `bench`
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Recipe(args)) => recipe::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, &settings.texts()),
         Some(Command::BenchDriver(args)) => bench::drive(&args),
         Some(Command::BenchSink(args)) => bench::sink(&args),
