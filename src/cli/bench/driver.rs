@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::campaign;
 use super::process;
 use super::quantiles::{self, Quantiles};
 use super::wire;
@@ -42,9 +44,22 @@ pub struct DriverArgs {
     plan: String,
 }
 
+/// What one request is.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) enum What {
+    /// A trigger with a webhook of its own, or several such triggers as NDJSON.
+    Triggers,
+    /// A trigger of the campaign with this id, for as many recipients as a batch has.
+    Campaign(String),
+    /// The profile of a recipient.
+    Profiles,
+}
+
 /// What to send.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Plan {
+    /// What.
+    pub(super) what: What,
     /// The server.
     pub(super) server: SocketAddr,
     /// Requests under way at once.
@@ -73,7 +88,7 @@ pub(super) struct Plan {
     pub(super) size: usize,
     /// Whether each trigger has two pairs of metadata.
     pub(super) metadata: bool,
-    /// Triggers of one request: more than one go as NDJSON.
+    /// Triggers of one request, or recipients of one.
     pub(super) batch: u32,
 }
 
@@ -104,20 +119,45 @@ impl Plan {
         out.extend_from_slice(b"}");
     }
 
-    fn put_request(&self, out: &mut Vec<u8>, body: &[u8]) {
-        let (path, kind) = match self.batch {
-            1 => ("", "json"),
-            _ => ("/batch", "x-ndjson"),
+    fn put_body(&self, out: &mut Vec<u8>, numbers: Range<u32>, nanos: u64) {
+        match &self.what {
+            What::Campaign(id) => campaign::put_call(out, id, numbers, nanos),
+            What::Profiles => campaign::put_profile(out, numbers.start),
+            What::Triggers if self.batch == 1 => self.put_trigger(out, numbers.start, nanos),
+            What::Triggers => {
+                for number in numbers {
+                    self.put_trigger(out, number, nanos);
+                    out.push(b'\n');
+                }
+            }
+        }
+    }
+
+    fn put_request(&self, out: &mut Vec<u8>, first: u32, body: &[u8]) {
+        let (line, kind) = match self.what {
+            What::Profiles => {
+                (format!("PUT /v1/recipients/{}", campaign::external_id(first)), "json")
+            }
+            What::Triggers if self.batch > 1 => ("POST /v1/triggers/batch".into(), "x-ndjson"),
+            What::Triggers | What::Campaign(_) => ("POST /v1/triggers".into(), "json"),
         };
         write!(
             out,
-            "POST /v1/triggers{path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/{kind}\r\n\
+            "{line} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/{kind}\r\n\
              content-length: {}\r\n\r\n",
             self.server,
             body.len()
         )
         .expect("memory takes every write");
         out.extend_from_slice(body);
+    }
+
+    /// The status of an answer to what was taken.
+    fn taken(&self) -> u16 {
+        match self.what {
+            What::Profiles => 200,
+            What::Triggers | What::Campaign(_) => 202,
+        }
     }
 }
 
@@ -126,7 +166,7 @@ impl Plan {
 pub(super) struct Sent {
     /// Triggers that went out.
     pub(super) triggers: u64,
-    /// Triggers answered 202.
+    /// Triggers answered 202 (profiles: 200).
     pub(super) accepted: u64,
     /// Those of them that go to hosts which answer.
     pub(super) owed: u64,
@@ -206,7 +246,7 @@ struct Turns {
 
 impl Turns {
     /// The next numbers, and when they go out; waits until then.
-    async fn take(&self) -> Option<(std::ops::Range<u32>, u64)> {
+    async fn take(&self) -> Option<(Range<u32>, u64)> {
         let from = self.next_due();
         let to = from.saturating_add(self.plan.batch).min(self.plan.triggers);
         if from >= to {
@@ -242,17 +282,12 @@ impl Turns {
         }
     }
 
-    fn put(&self, out: &mut Vec<u8>, numbers: std::ops::Range<u32>, at: u64) {
-        let mut body = self.batch.borrow_mut();
+    fn put(&self, out: &mut Vec<u8>, numbers: Range<u32>, at: u64) {
+        let (mut body, first) = (self.batch.borrow_mut(), numbers.start);
         body.clear();
-        for number in numbers {
-            self.plan.put_trigger(&mut body, number, at);
-            if self.plan.batch > 1 {
-                body.push(b'\n');
-            }
-        }
+        self.plan.put_body(&mut body, numbers, at);
         out.clear();
-        self.plan.put_request(out, &body);
+        self.plan.put_request(out, first, &body);
     }
 }
 
@@ -319,7 +354,7 @@ async fn exchange(
 fn count(
     plan: &Plan,
     shared: &Shared,
-    numbers: std::ops::Range<u32>,
+    numbers: Range<u32>,
     at: u64,
     answer: Option<&wire::Answered>,
 ) {
@@ -329,7 +364,7 @@ fn count(
     book.sent.triggers += triggers;
     book.sent.last_nanos = now;
     match answer {
-        Some(wire::Answered { status: 202, .. }) => {
+        Some(answer) if answer.status == plan.taken() => {
             book.sent.accepted += triggers;
             book.sent.owed += numbers.filter(|number| !plan.hangs(*number)).count() as u64;
             book.latency.saturating_record((now - at) / 1000);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::campaign;
 use super::run::{Load, Outcome, measure};
 use super::show::ratio;
 use crate::cli::receiver::LimitHeaders;
@@ -56,6 +57,7 @@ const CASES: &[(&str, Play)] = &[
     ("1,000,000 pending for a dead host", backlog),
     ("100,000 hosts, one trigger each", very_many_hosts),
     ("three times the capacity", overload),
+    ("a campaign for 50 recipients a call", composed),
 ];
 
 /// Runs the cases; exit code 1 where a figure is not reached.
@@ -258,5 +260,15 @@ fn overload(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
         ),
         missing(&runs),
     ];
+    Ok((runs, claims))
+}
+
+/// Both with bodies of one size, so that nothing but the way to them differs.
+fn composed(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
+    let plain = Load { size: campaign::SIZE as usize, ..named(load, "plain triggers") };
+    let runs = by_turns(&plain, &campaign::instead_of(&plain), 3)?;
+    let share = median_ratio(&runs, |run| run.delivered_per_s);
+    let claims =
+        vec![Claim::at_least("throughput against plain triggers", share, 0.7), missing(&runs)];
     Ok((runs, claims))
 }

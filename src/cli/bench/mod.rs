@@ -2,6 +2,7 @@
 //! on loopback, and what it came to. Absolute figures are those of the machine; two runs of one
 //! command are to be compared as a ratio.
 
+mod campaign;
 mod driver;
 mod figures;
 mod plot;
@@ -42,6 +43,8 @@ Examples:
   hostline bench --backlog 1000000
       A million deliveries wait for a dead host first; beside the same without
   hostline bench --hosts 100000 --triggers 100000 --until-idle
+  hostline bench --campaign
+      A campaign triggered by the API for 50 recipients a call; beside plain triggers
   hostline bench --overload --duration 60s
       Three times the connections and the rate that the server can take
   hostline bench --figures
@@ -49,6 +52,9 @@ Examples:
 
 It starts a server of its own (settings: --set) and removes its data afterwards. Exit codes: 0 done,
 1 something that was accepted did not arrive, or a figure was not reached; 2 it could not be run.";
+
+/// Bytes of a body where none are asked for.
+const SIZE: u64 = 1 << 10;
 
 /// Flags of `bench`.
 #[derive(Args, Clone, Debug)]
@@ -69,10 +75,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Load")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=16_384))]
     connections: u32,
-    /// Bytes of each JSON body
-    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = parse_size)]
-    #[arg(help_heading = "Load")]
-    size: u64,
+    /// Bytes of each JSON body [default: 1KiB, 400B with --campaign]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Load")]
+    size: Option<u64>,
     /// Triggers a second, evenly [default: as fast as answers come]
     #[arg(long, value_name = "N", help_heading = "Load")]
     #[arg(value_parser = parse_positive)]
@@ -98,6 +103,10 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", help_heading = "Load")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
     backlog: Option<u32>,
+    /// Trigger a campaign for 50 recipients a call, each with a profile
+    #[arg(long, help_heading = "Load")]
+    #[arg(conflicts_with_all = ["hosts", "batch", "metadata", "hang", "backlog", "overload"])]
+    campaign: bool,
     /// Three times what the server takes, for --duration (60s)
     #[arg(long, conflicts_with_all = ["rate", "triggers", "hang", "limit", "backlog"])]
     #[arg(help_heading = "Load")]
@@ -151,6 +160,11 @@ fn parse_limit(text: &str) -> Result<String, String> {
 }
 
 impl BenchArgs {
+    fn size(&self) -> u64 {
+        let default = if self.campaign { campaign::SIZE } else { SIZE };
+        self.size.unwrap_or(default)
+    }
+
     fn load(&self, settings: &[String]) -> Load {
         let triggers = match (self.triggers, self.duration) {
             (Some(triggers), _) => triggers,
@@ -169,11 +183,12 @@ impl BenchArgs {
             duration: self.duration,
             hosts: self.hosts,
             connections: self.connections as usize,
-            size: self.size as usize,
+            size: self.size() as usize,
             rate: self.rate,
             lossy: false,
             batch: self.batch,
             metadata: self.metadata,
+            campaign: false,
             hang_every: self.hang.map_or(0, |share| (1.0 / share).round() as u32),
             limit: self.limit.clone(),
             limit_headers: self.limit_headers,
@@ -194,7 +209,7 @@ impl BenchArgs {
             Some(rate) => format!("{rate}/s"),
             None => format!("{} connections", self.connections),
         };
-        let mut text = format!("{hosts}, {pace}, {} B bodies", self.size);
+        let mut text = format!("{hosts}, {pace}, {} B bodies", self.size());
         if self.batch > 1 {
             text += &format!(", {} a request", self.batch);
         }
@@ -225,6 +240,7 @@ pub fn run(args: &BenchArgs, settings: &[String]) -> ExitCode {
     let done = match () {
         () if args.figures => return figures::run(&load, args.only.as_deref(), args.json),
         () if args.overload => overload(&load),
+        () if args.campaign => composed(&load),
         () => beside(&load),
     };
     let outcomes = match done {
@@ -262,6 +278,11 @@ fn beside(load: &Load) -> std::io::Result<Vec<Outcome>> {
     }
     outcomes.push(measure(&Load { name, ..load.clone() })?);
     Ok(outcomes)
+}
+
+/// Plain triggers, and the same deliveries by a campaign.
+fn composed(load: &Load) -> std::io::Result<Vec<Outcome>> {
+    Ok(vec![measure(load)?, measure(&campaign::instead_of(load))?])
 }
 
 /// What the server takes, and then three times as much for a while.

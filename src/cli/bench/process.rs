@@ -168,15 +168,29 @@ impl Usage {
     }
 }
 
-/// A GET of the server's; its body where the answer is 200.
+/// A GET of the server's; its body where the answer is 2xx.
 pub(super) fn get(address: SocketAddr, path: &str) -> io::Result<String> {
+    call(address, &format!("GET {path}"), "")
+}
+
+/// A POST of JSON; the answer's body where it is 2xx.
+pub(super) fn post(address: SocketAddr, path: &str, json: &str) -> io::Result<String> {
+    call(address, &format!("POST {path}"), json)
+}
+
+fn call(address: SocketAddr, what: &str, json: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: \
+         application/json\r\ncontent-length: {}\r\n\r\n{json}",
+        json.len()
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        Some((head, body)) if head.starts_with("HTTP/1.1 2") => Ok(body.to_owned()),
         _ => Err(io::Error::other(answer)),
     }
 }

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::driver::{Plan, Sent};
+use super::campaign;
+use super::driver::{Plan, Sent, What};
 use super::process::{self, Server, Talker, Usage, get};
 use super::quantiles::Quantiles;
 use super::sink::{Arrived, Ports};
+use super::wire;
 use crate::cli::receiver::LimitHeaders;
 
 /// How often the processes are asked.
@@ -42,6 +44,8 @@ pub(super) struct Load {
     pub(super) lossy: bool,
     pub(super) batch: u32,
     pub(super) metadata: bool,
+    /// Trigger a campaign, for `batch` recipients a call.
+    pub(super) campaign: bool,
     /// Every so many triggers one goes to a host that never answers; 0 for none.
     pub(super) hang_every: u32,
     pub(super) limit: Option<String>,
@@ -134,6 +138,7 @@ struct Scene<'a> {
     ports: Ports,
     server: Option<Server>,
     address: SocketAddr,
+    what: What,
 }
 
 /// Runs one load.
@@ -164,7 +169,7 @@ impl<'a> Scene<'a> {
                 (Some(server), address)
             }
         };
-        Ok(Self { load, data, sink, ports, server, address })
+        Ok(Self { load, data, sink, ports, server, address, what: What::Triggers })
     }
 
     fn play(mut self) -> io::Result<Outcome> {
@@ -172,6 +177,9 @@ impl<'a> Scene<'a> {
         outcome.sync_us = process::sync_time(&self.data)?.as_micros() as u64;
         if self.load.backlog > 0 {
             outcome.backlog = Some(self.fill()?);
+        }
+        if self.load.campaign {
+            self.what = self.launch()?;
         }
         if self.load.triggers > 0 {
             self.watch(&mut outcome)?;
@@ -196,6 +204,7 @@ impl<'a> Scene<'a> {
     fn plan(&self) -> Plan {
         let load = self.load;
         Plan {
+            what: self.what.clone(),
             server: self.address,
             connections: load.connections,
             triggers: load.triggers,
@@ -233,21 +242,45 @@ impl<'a> Scene<'a> {
             batch: BACKLOG_BATCH,
             ..self.plan()
         };
-        let mut driver = Self::driver(&plan)?;
-        let sent: Sent = loop {
-            std::thread::park_timeout(SAMPLE_EVERY);
-            let sent: Sent = driver.ask()?;
-            progress("backlog", sent.accepted, u64::from(self.load.backlog));
-            if sent.done {
-                break sent;
-            }
-        };
+        let sent = Self::send("backlog", &plan)?;
         let seconds = (sent.last_nanos - sent.first_nanos) as f64 / 1e9;
         Ok(Backlog {
             deliveries: sent.accepted,
             accepted_per_s: sent.accepted as f64 / seconds,
             rss_bytes: self.usage().rss,
         })
+    }
+
+    /// Makes what is sent when a campaign is triggered: the recipients' profiles, the campaign.
+    fn launch(&self) -> io::Result<What> {
+        let plan = Plan {
+            what: What::Profiles,
+            triggers: campaign::RECIPIENTS,
+            duration: None,
+            rate: None,
+            batch: 1,
+            ..self.plan()
+        };
+        let sent = Self::send("profiles", &plan)?;
+        if sent.accepted < u64::from(plan.triggers) {
+            return Err(io::Error::other(format!("profiles are refused: {:?}", sent.refused)));
+        }
+        let own = format!("http://{}/hook", wire::host(0, self.ports.open));
+        let url = self.load.url.as_deref().unwrap_or(&own);
+        campaign::launch(self.address, url, self.load.size).map(What::Campaign)
+    }
+
+    /// Sends all of a plan.
+    fn send(what: &str, plan: &Plan) -> io::Result<Sent> {
+        let mut driver = Self::driver(plan)?;
+        loop {
+            std::thread::park_timeout(SAMPLE_EVERY);
+            let sent: Sent = driver.ask()?;
+            progress(what, sent.accepted, u64::from(plan.triggers));
+            if sent.done {
+                return Ok(sent);
+            }
+        }
     }
 
     /// Sends the load and waits until it has arrived.
