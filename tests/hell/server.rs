@@ -212,8 +212,9 @@ fn hell_costs_little_memory_no_descriptors_and_no_neighbours_time() {
     let began = Instant::now();
     let triggered = std::thread::scope(|scope| {
         scope.spawn(|| {
+            // Also when it panics: else the visits would go on for ever.
+            let _over = Over(&is_over);
             unleash(&server, &hosts);
-            is_over.store(true, Ordering::SeqCst);
         });
         visit(&server, &neighbours, |number| {
             memory_max = memory_max.max(memory_kib(&server));
@@ -234,6 +235,15 @@ fn hell_costs_little_memory_no_descriptors_and_no_neighbours_time() {
     let bound = (quiet.1 * 2).max(quiet.1 + TIMEOUT / 2);
     assert!(hellish.1 < bound, "neighbours' p99 is {:?}, and was {:?}", hellish.1, quiet.1);
     assert_given_back(&server, files_before);
+}
+
+/// Says that something is over once it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Sends to every receiver from hell, and waits for all that is to become of it.
