@@ -82,7 +82,11 @@ impl Problem {
     }
 
     /// Several fields of the body are.
-    pub fn fields(errors: Vec<FieldError>) -> Self {
+    pub fn fields(mut errors: Vec<FieldError>) -> Self {
+        if errors.len() == 1 {
+            let FieldError { pointer, detail } = errors.remove(0);
+            return Self::field(pointer, detail);
+        }
         let title = "Fields of the request are not valid";
         let detail = match errors.first() {
             Some(first) if errors.len() > 1 => {
