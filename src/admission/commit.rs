@@ -55,6 +55,13 @@ struct AnswerDelivery<'a> {
     recipient: Option<&'a str>,
 }
 
+/// Whether a record is a new journey or schedule, which somebody else may have moved on before a
+/// lost answer is asked for again.
+fn begins_something(write: &RecordWrite) -> bool {
+    let kind = matches!(write.kind, RecordKind::Journey | RecordKind::Schedule);
+    kind && write.expect == Expect::Absent
+}
+
 impl Admission {
     /// Makes prepared deliveries durable, and what is written beside them. `Refusal::Stale` when a
     /// record was changed meanwhile: nothing was written then.
@@ -67,6 +74,10 @@ impl Admission {
     ) -> Result<Admitted, Refusal> {
         let deliveries: Vec<_> = prepared.deliveries.into_iter().filter_map(Result::ok).collect();
         let answer = answer(prepared.trigger, &deliveries, &beside);
+        // Without a delivery a repeat after a lost answer is known by nothing but a key of our own;
+        // those of callers have no control character.
+        let own = deliveries.is_empty() && beside.writes.records.iter().any(begins_something);
+        let key = key.or_else(|| own.then(|| format!("\u{1}{}", prepared.trigger)));
         let idempotency = key.map(|key| self.idempotency(key, request, &answer, now));
         let writes = beside.writes;
         self.commit(Acceptance { at: now, deliveries, idempotency, writes }, answer).await

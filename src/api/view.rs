@@ -91,7 +91,7 @@ impl Serialize for Headers<'_> {
 }
 
 /// Whether a header's value is likely a credential.
-fn is_secret(name: &str) -> bool {
+pub(super) fn is_secret(name: &str) -> bool {
     let parts = ["authorization", "cookie", "token", "secret", "password", "signature"];
     name.ends_with("key") || parts.iter().any(|part| name.contains(part))
 }

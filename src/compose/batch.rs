@@ -10,12 +10,16 @@ use serde_json::{Map, Value};
 
 use super::Composer;
 use super::campaign::LiveWebhook;
-use super::liquid::Scope;
+use super::liquid::{Budget, Scope};
 use super::webhook::{self, RenderFault};
 use crate::admission::{Admitted, Beside, Envelope, Item, Prepared, Refusal, Rendered, Skipped};
 use crate::model::{DeliveryId, Provenance, Timestamp, TriggerId};
 use crate::store::{Activity, CountKey, RecordWrite, Writes};
 
+/// Steps that all renderings of a batch may take: about two seconds of one core.
+const FUEL: u64 = 20_000_000;
+/// Bytes that all of them may come to.
+const OUTPUT: usize = 64 << 20;
 /// Characters of an explanation that are kept.
 const DETAIL_MAX: usize = 1_000;
 
@@ -26,6 +30,9 @@ type Follow = Box<dyn FnOnce(&[Option<DeliveryId>]) -> Option<RecordWrite> + Sen
 pub(super) struct Batch {
     /// The trigger of all deliveries in it, which Liquid knows as the dispatch.
     pub(super) trigger: TriggerId,
+    /// What rendering may still cost: steps, and bytes of output.
+    fuel: u64,
+    output: usize,
     items: Vec<Item>,
     follows: Vec<(Range<usize>, Follow)>,
     records: Vec<RecordWrite>,
@@ -57,7 +64,7 @@ impl Batch {
             provenance.template = Some(template.clone());
             provenance.template_version = Some(*version);
         }
-        match live.webhook.render(scope) {
+        match self.rendered(live, scope) {
             Ok(webhook) => {
                 let webhook = Rendered::from(webhook);
                 let provenance = Arc::new(provenance);
@@ -65,6 +72,23 @@ impl Batch {
             }
             Err(fault) => self.not_rendered(&fault, &provenance, scope.now),
         }
+    }
+
+    /// Renders within what is left of the batch, which has a budget as each webhook has: fifty
+    /// webhooks for fifty recipients must not take minutes, nor gigabytes.
+    fn rendered(
+        &mut self,
+        live: &LiveWebhook,
+        scope: &Scope<'_>,
+    ) -> Result<webhook::Rendered, RenderFault> {
+        let whole = Budget::default();
+        let fuel = whole.fuel.min(self.fuel);
+        let output = whole.output.min(self.output);
+        let mut budget = Budget { fuel, output, ..whole };
+        let result = live.webhook.render_within(scope, &mut budget);
+        self.fuel -= fuel - budget.fuel.min(fuel);
+        self.output -= output - budget.output.min(output);
+        result
     }
 
     /// Notes a webhook that cannot be rendered.
@@ -165,6 +189,8 @@ impl Composer {
     pub(super) fn new_batch(&self, now: Timestamp) -> Batch {
         Batch {
             trigger: self.admission.new_trigger(now),
+            fuel: FUEL,
+            output: OUTPUT,
             items: Vec::new(),
             follows: Vec::new(),
             records: Vec::new(),

@@ -12,11 +12,12 @@ use super::campaign::LiveCampaign;
 use super::canvas::LiveCanvas;
 use super::document::{Campaign, Canvas, TemplateDocument};
 use super::entry::{Entry, Head, Kind, Live, Status, Stored, version_key};
+use super::schedules::schedule_of;
 use super::vet::compile_webhook;
 use super::webhook::WebhookTemplate;
 use crate::admission::Refusal;
 use crate::model::Timestamp;
-use crate::store::{Expect, Record, RecordWrite, Writes};
+use crate::store::{Expect, Record, RecordWrite, StoreError, Writes};
 
 /// Records read at once when the catalog is opened.
 const PAGE: usize = 500;
@@ -60,7 +61,7 @@ impl Action {
 
 impl Composer {
     /// Reads the whole catalog. An entry that no longer reads is named in the log and left out.
-    pub(super) async fn read_catalog(&self) -> Result<(), crate::store::StoreError> {
+    pub(super) async fn read_catalog(&self) -> Result<(), StoreError> {
         for kind in [Kind::Template, Kind::Campaign, Kind::Canvas] {
             let mut after = None;
             loop {
@@ -69,6 +70,9 @@ impl Composer {
                 for record in &page {
                     match self.read_entry(kind, record).await {
                         Ok(entry) => drop(self.library.put(entry)),
+                        Err(refusal @ (Refusal::Unavailable | Refusal::Stopping)) => {
+                            return Err(StoreError::Unavailable(refusal.to_string()));
+                        }
                         Err(error) => {
                             let (word, key) = (kind.as_str(), &record.key);
                             log::error!("{word} {key} cannot be read and is left out: {error}");
@@ -165,7 +169,11 @@ impl Composer {
         let version = before.head.version + 1;
         let head = Head { name, tags, version, updated_at: now, ..before.head.clone() };
         let record_version = before.record_version;
-        self.keep(Entry { kind, head, document, live, record_version }, now).await
+        let entry = Entry { kind, head, document, live, record_version };
+        if entry.head.status == Status::Live && schedule_of(&entry) != schedule_of(&before) {
+            self.vet_schedule(&entry, now).await?;
+        }
+        self.keep(entry, now).await
     }
 
     /// Makes a new entry out of an old one; `name` unless it is "Copy of …".
@@ -318,10 +326,23 @@ impl Composer {
             _running = self.running.hold([id.clone()].into_iter()).await;
             records.extend(self.own_schedule(&entry.head, campaign, now).await?);
         }
-        self.write(Writes { records, ..Writes::default() }, now).await?;
+        if let Err(refusal) = self.write(Writes { records, ..Writes::default() }, now).await {
+            self.read_again(&entry).await;
+            return Err(refusal);
+        }
         entry.record_version += 1;
         self.nudge.notify_one();
         Ok(self.library.put(entry))
+    }
+
+    /// Puts in the library what the store has, after a write whose outcome is not known.
+    async fn read_again(&self, entry: &Entry) {
+        let (kind, keys) = (entry.kind, vec![entry.head.id.clone()]);
+        let Ok(found) = self.store.records(kind.record(), keys).await else { return };
+        let Some(record) = found.into_iter().next().flatten() else { return };
+        if let Ok(stored) = self.read_entry(kind, &record).await {
+            self.library.put(stored);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::Composer;
 use super::batch::Batch;
 use super::document::{Entry as CanvasEntry, EventTrigger, Trigger};
-use super::entry::{Entry, Live};
+use super::entry::{Entry, Kind, Live};
 use super::filter::Facts;
 use super::fire::{Shot, Target, contact_key, kept};
 use super::journeys::{AWAITING_MAX, awaiting_prefix, journey_stripe};
@@ -62,6 +62,9 @@ impl Started {
     }
 }
 
+/// Steps that journeys take before an event; the conductor takes the others.
+const STEPS_MAX: usize = 8;
+
 /// What the kept answer of an event says.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -74,6 +77,24 @@ struct Answer {
 }
 
 impl Composer {
+    /// Takes the steps of a recipient's journeys that are due, so that one that comes to its wait
+    /// now does not miss the event.
+    async fn catch_up(&self, recipient: &str) -> Result<(), Refusal> {
+        if !self.library.has(Kind::Canvas) {
+            return Ok(());
+        }
+        for _ in 0..STEPS_MAX {
+            let now = self.clock.wall();
+            let journeys = self.of_recipient(RecordKind::Journey, recipient).await?;
+            let mut due = journeys.iter().filter(|record| record.due.is_some_and(|due| due <= now));
+            let Some(first) = due.next() else { return Ok(()) };
+            for record in [first].into_iter().chain(due) {
+                self.advance(&record.key).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes an event. `request` and `key` make it safe to repeat.
     pub async fn event(
         &self,
@@ -83,6 +104,7 @@ impl Composer {
     ) -> Result<Started, Refusal> {
         let _claim = self.admission.claim(key.as_deref())?;
         let properties = Value::Object(event.properties.clone());
+        self.catch_up(&event.external_id).await?;
         let candidates = self.library.started_by(&event.name);
         let journeys = self.awaiting(event).await?;
         let id = event.external_id.as_str();

@@ -234,9 +234,9 @@ fn fire_at(
     let first = batch.place();
     for webhook in &content.webhooks {
         let mut envelope = envelope.clone();
-        if let (Some(per_minute), Some(progress)) =
-            (document.messages_per_minute, &mut standing.progress)
-        {
+        // What its caller delays is not spread: a slot far ahead would hold up all that goes now.
+        let per_minute = document.messages_per_minute.filter(|_| envelope.timing.due <= *now);
+        if let (Some(per_minute), Some(progress)) = (per_minute, &mut standing.progress) {
             let due = envelope.timing.due;
             let spread = progress.spread.get_or_insert_with(|| Spread::new(per_minute, due));
             spread.set(per_minute);

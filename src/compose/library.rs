@@ -49,6 +49,12 @@ impl Library {
         all
     }
 
+    /// Whether there is any of a kind.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        let shelves = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        shelves.names.keys().any(|(of, _)| *of == kind)
+    }
+
     /// The live campaigns and canvases that an event starts, unless their filters say otherwise.
     pub(super) fn started_by(&self, event: &str) -> Vec<Arc<Entry>> {
         let shelves = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -232,6 +232,8 @@ impl Composer {
         let provenance = Provenance { template, template_version, ..Provenance::default() };
         let item =
             Item { webhook: Rendered::of(&webhook), envelope, provenance: provenance.into() };
+        // Only while it is accepted: a receiver that hangs must not keep others from the door.
+        let place = self.admission.enter()?;
         let mut prepared =
             self.admission.prepare(vec![item], self.admission.new_trigger(now), now).await?;
         let delivery = match prepared.deliveries.remove(0) {
@@ -242,6 +244,7 @@ impl Composer {
         prepared.deliveries.push(Ok(delivery));
         let nothing = Beside::default();
         self.admission.accept((&Bytes::new(), None), prepared, nothing, now).await?;
+        drop(place);
         let record = self.await_attempt(id, patience).await?;
         let attempt = self.store.attempts(id).await?.into_iter().next();
         if record.as_ref().is_some_and(|record| !matches!(record.state, StoredState::Ended(_))) {

@@ -277,7 +277,7 @@ impl Composer {
     }
 
     /// Records of a kind whose keys begin with the recipient.
-    async fn of_recipient(
+    pub(super) async fn of_recipient(
         &self,
         kind: RecordKind,
         external_id: &str,

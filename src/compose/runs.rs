@@ -35,7 +35,10 @@ impl Composer {
         let mut batch = self.new_batch(now).patient();
         let (send, what) = match self.what_to_send(&scheduled).await {
             Ok(found) => found,
-            Err(refusal @ (Refusal::Unavailable | Refusal::Stopping)) => return Err(refusal),
+            // Nothing that was made is ever gone: what is not found could not be read at the start.
+            Err(
+                refusal @ (Refusal::Unavailable | Refusal::Stopping | Refusal::NotFound { .. }),
+            ) => return Err(refusal),
             Err(_) if scheduled.run.is_some() && self.is_paused(&scheduled.what) => {
                 let due = Some(now.plus(PAUSED));
                 let expect = Expect::Version(record.version);

@@ -70,7 +70,12 @@ fn level(value: Value, at: String, now: Timestamp, depth: usize) -> Result<Value
 }
 
 fn custom_attribute(mut fields: Fields, now: Timestamp) -> Result<Value, BrazeError> {
+    let name_at = fields.at("custom_attribute_name");
     let name = fields.required("custom_attribute_name")?;
+    if name.contains('.') {
+        let detail = "has a dot, which would lead into a nested attribute; name one at the top";
+        return Err(BrazeError::field(BAD_REQUEST, &name_at, detail));
+    }
     let property = format!("recipient.attributes.{name}");
     let (comparison_at, value_at) = (fields.at("comparison"), fields.at("value"));
     let comparison = fields.required("comparison")?;

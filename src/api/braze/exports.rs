@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::api::view::is_secret;
 use crate::model::Timestamp;
 
 /// A campaign or canvas.
@@ -193,9 +194,20 @@ fn message(webhook: &Value, templates: &Templates) -> Value {
         "url": webhook["url"],
         "body": body,
         "type": if is_text { "raw_text" } else { "json" },
-        "headers": webhook.get("headers").cloned().unwrap_or_else(|| json!({})),
+        "headers": masked(&webhook["headers"]),
         "method": webhook["method"].as_str().unwrap_or("POST"),
     })
+}
+
+/// Headers without the values of those that are likely credentials.
+fn masked(headers: &Value) -> Value {
+    let Some(headers) = headers.as_object() else { return json!({}) };
+    let shown = headers.iter().map(|(name, value)| {
+        let value =
+            if is_secret(&name.to_ascii_lowercase()) { json!("***") } else { value.clone() };
+        (name.clone(), value)
+    });
+    Value::Object(shown.collect())
 }
 
 /// The variants of a campaign by name, with the webhooks of each; one without a name when it has

@@ -137,8 +137,8 @@ fn event(mut fields: Fields) -> Result<Event, BrazeError> {
     let existing_only = fields.flag("_update_existing_only")?.unwrap_or(false);
     let (name_at, time_at) = (fields.at("name"), fields.at("time"));
     let name = fields.required("name")?;
-    if name.chars().count() > NAME_MAX {
-        let detail = format!("is longer than {NAME_MAX} characters");
+    if name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        let detail = format!("is longer than {NAME_MAX} characters, or has a control character");
         return Err(BrazeError::field(BAD_REQUEST, &name_at, detail));
     }
     let time = when::parse(&fields.required("time")?);

@@ -148,10 +148,12 @@ async fn one_by_one(
 ) -> Vec<(usize, Result<(), Refusal>)> {
     let mut results = Vec::with_capacity(events.len());
     for (index, event) in events {
+        let mut properties = event.properties;
+        properties.entry("time").or_insert_with(|| event.time.to_string().into());
         let event = compose::Event {
             external_id: event.external_id,
             name: event.name,
-            properties: event.properties,
+            properties,
             hop: asked.hop,
         };
         let taken = api.composer.event(&event, (&Bytes::new(), None), asked.now).await;

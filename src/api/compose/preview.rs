@@ -87,7 +87,6 @@ pub(super) async fn test(
         entry_properties: input.entry_properties,
         recipient: input.recipient,
     };
-    let _place = api.admission.enter()?;
     api.composer.vet_hop(hop).await?;
     let (previewed, template) = match (&input.webhook, &input.template) {
         (Some(_), Some(_)) => {

@@ -2,15 +2,18 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::api::request::json;
+use crate::api::view::is_secret;
+use crate::compose::Scheduled;
 
 /// All of them, the next first.
 pub(super) async fn list(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let data = api.composer.schedules().await?;
+    let schedules = api.composer.schedules().await?;
+    let data: Vec<Value> = schedules.iter().map(shown).collect();
     Ok(json(StatusCode::OK, &json!({"data": data, "next": null})))
 }
 
@@ -19,7 +22,7 @@ pub(super) async fn show(
     api: web::Data<Api>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(json(StatusCode::OK, &api.composer.scheduled(&id).await?))
+    Ok(json(StatusCode::OK, &shown(&api.composer.scheduled(&id).await?)))
 }
 
 /// Takes a scheduled send back.
@@ -29,4 +32,20 @@ pub(super) async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     api.composer.cancel_schedule(&id).await?;
     Ok(json(StatusCode::OK, &json!({"id": &*id, "cancelled": true})))
+}
+
+/// A schedule without the values of headers that are likely credentials.
+fn shown(scheduled: &Scheduled) -> Value {
+    let mut value = serde_json::to_value(scheduled).unwrap_or_default();
+    if let Some(webhooks) = value.pointer_mut("/what/send/what/webhooks/webhooks") {
+        for webhook in webhooks.as_array_mut().into_iter().flatten() {
+            let headers = webhook.get_mut("headers").and_then(Value::as_object_mut);
+            for (name, value) in headers.into_iter().flatten() {
+                if is_secret(&name.to_ascii_lowercase()) {
+                    *value = json!("***");
+                }
+            }
+        }
+    }
+    value
 }

@@ -34,7 +34,10 @@ pub(super) fn equal(
     }
     match (left, right) {
         (Value::Empty, other) | (other, Value::Empty) => Ok(is_empty(other)),
-        (Value::Blank, other) | (other, Value::Blank) => Ok(is_blank(other)),
+        (Value::Blank, other) | (other, Value::Blank) => {
+            budget.burn(other.search())?;
+            Ok(is_blank(other))
+        }
         (Value::Nil, Value::Nil) => Ok(true),
         (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
         (Value::Text(a, _), Value::Text(b, _)) => {

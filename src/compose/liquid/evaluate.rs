@@ -32,7 +32,7 @@ impl<'a> Renderer<'a, '_> {
             arguments.allow_false = self.expression(allow_false)?.is_true();
         }
         let texts = std::iter::once(&input).chain(arguments.all());
-        let bytes: usize = texts.map(|value| bytes_of(value)).sum();
+        let bytes: usize = texts.map(|value| value.text_length()).sum();
         let mut kit = Kit { budget: self.budget, now: self.scope.now };
         let charged = kit.budget.burn(1).and_then(|()| kit.budget.read(bytes));
         charged
@@ -61,7 +61,9 @@ impl<'a> Renderer<'a, '_> {
 
     /// An end of a range, as a whole number.
     fn bound(&mut self, expression: &'a Expression) -> Result<i64, Stop> {
-        match Number::of(&self.expression(expression)?) {
+        let value = self.expression(expression)?;
+        self.budget.read(value.text_length()).map_err(fail(0))?;
+        match Number::of(&value) {
             Ok(Number::Int(number)) => Ok(number),
             Ok(number) => match number.round(Rounding::Floor, 0) {
                 Ok(Number::Int(number)) => Ok(number),
@@ -85,7 +87,7 @@ impl<'a> Renderer<'a, '_> {
                 Step::Key(key) => value.dot(key),
                 Step::Index(index) => {
                     let index = self.expression(index)?;
-                    self.budget.read(bytes_of(&index)).map_err(fail(path.at))?;
+                    self.budget.read(index.text_length()).map_err(fail(path.at))?;
                     value.index(&index)
                 }
             };
@@ -167,12 +169,4 @@ fn ordered(
     is: fn(Ordering) -> bool,
 ) -> Result<bool, String> {
     Ok(compare::order(left, right, budget)?.is_some_and(is))
-}
-
-/// Bytes that a filter may have to read.
-fn bytes_of(value: &Value<'_>) -> usize {
-    match value {
-        Value::Text(text, _) => text.len(),
-        _ => 0,
-    }
 }

@@ -88,6 +88,7 @@ impl<'a> Renderer<'a, '_> {
     /// `limit` or `offset`: a whole number, or a text of one; below 0 is 0.
     fn amount(&mut self, expression: &'a Expression, at: usize) -> Result<usize, Stop> {
         let value = self.expression(expression)?;
+        self.budget.read(value.text_length()).map_err(fail(at))?;
         match Number::of(&value) {
             Ok(Number::Int(number)) => Ok(usize::try_from(number.max(0)).unwrap_or(usize::MAX)),
             Ok(Number::Float(_)) | Err(_) => {

@@ -249,11 +249,13 @@ impl<'a> Renderer<'a, '_> {
         let group = self.expression(&cycle.group)?;
         let group = write::text(&group, self.budget).map_err(fail(at))?;
         self.budget.burn(self.cycles.len() as u64).map_err(fail(at))?;
+        self.budget.read(group.len()).map_err(fail(at))?;
         let known = self.cycles.iter().position(|(name, _)| **name == *group);
         let place = match known {
             Some(place) => place,
             None => {
                 self.budget.items(1).map_err(fail(at))?;
+                self.budget.build(group.len()).map_err(fail(at))?;
                 self.cycles.push(((*group).into(), 0));
                 self.cycles.len() - 1
             }

@@ -8,6 +8,9 @@ use super::parse::{Open, Parser};
 use super::pieces::Tag;
 use super::tokens::Kind;
 
+/// Characters of a loop's name that a template can see.
+const LOOP_NAME_MAX: usize = 200;
+
 /// Values of one `cycle`, or of one `when`; far over what a person writes.
 const VALUES_MAX: usize = 1000;
 
@@ -122,7 +125,7 @@ impl<'s> Parser<'s> {
         let from = cursor.at();
         let collection = cursor.expression()?;
         let written = source.get(from..cursor.at()).unwrap_or_default().trim();
-        let name: Box<str> = format!("{name}-{written}").into();
+        let name = format!("{name}-{written}");
         let (mut limit, mut offset, mut reversed) = (None, None, false);
         while let Some(kind) = cursor.peek() {
             let option = match kind {
@@ -155,6 +158,8 @@ impl<'s> Parser<'s> {
             }
         }
         let number = self.names.number(&name);
+        // Copied each time the loop begins, so that a long one is cut.
+        let name: Box<str> = name.chars().take(LOOP_NAME_MAX).collect();
         let (body, otherwise) = (Vec::new(), Vec::new());
         let at = tag.at;
         Ok(For { variable, name, number, collection, limit, offset, reversed, body, otherwise, at })

@@ -183,6 +183,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Bytes of a text; nothing else has any to look through.
+    pub fn text_length(&self) -> usize {
+        match self {
+            Value::Text(text, _) => text.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether an object has the field `key`, null or not.
     pub fn has_field(&self, key: &str) -> bool {
         match self {

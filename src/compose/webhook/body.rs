@@ -107,6 +107,11 @@ fn render_parts(
     for part in parts {
         let (pointer, result) = match part {
             Part::Verbatim(text) => {
+                let left = budget.output.checked_sub(text.len()).ok_or_else(|| {
+                    let detail = "what is rendered is too large; shorten the body";
+                    RenderFault::Failed(Fault::new("/body", detail))
+                })?;
+                budget.output = left;
                 out.push_str(text);
                 continue;
             }

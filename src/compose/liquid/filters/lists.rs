@@ -27,6 +27,10 @@ fn flat<'a>(input: &Value<'a>, kit: &mut Kit<'_>) -> Result<Vec<Value<'a>>, Stri
     }
     let mut items = Vec::new();
     add(input, &mut items, kit)?;
+    // Most filters look for a property of each.
+    for item in &items {
+        kit.budget.burn(item.search())?;
+    }
     Ok(items)
 }
 
@@ -174,8 +178,9 @@ pub(super) fn has<'a>(input: Value<'a>, with: &Arguments<'a>, kit: &mut Kit<'_>)
 pub(super) fn property_accessor<'a>(
     input: Value<'a>,
     with: &Arguments<'a>,
-    _: &mut Kit<'_>,
+    kit: &mut Kit<'_>,
 ) -> Made<'a> {
+    kit.budget.burn(input.search())?;
     Ok(input.index(&with.one()))
 }
 
