@@ -344,3 +344,24 @@ async fn two_thousand_journeys_that_are_due_together_all_go_on() {
     let counts = world.counts("canvases", &id).await;
     assert_eq!(counts, json!({"entered": 2000, "exited": 2000, "sent": 2000}));
 }
+
+#[actix_web::test]
+async fn an_event_that_follows_the_entry_at_once_is_not_missed() {
+    for kept in BOTH {
+        let world = World::of(kept).await;
+        let steps = json!([
+            {"id": "wait", "type": "wait_for_event", "event": "bought", "timeout": "1d",
+             "on_event": "thanks", "on_timeout": "remind"},
+            {"id": "thanks", "type": "webhook", "webhooks": [hook("thanks")], "next": "end"},
+            step("remind", "remind"),
+            {"id": "end", "type": "exit"}]);
+        let trigger = json!({"type": "event", "event": "signed_up"});
+        world.live("canvases", json!({"name": "j", "trigger": trigger, "steps": steps})).await;
+        world.event("anna", "signed_up", json!({})).await;
+        // Nobody has moved the journey on yet.
+        let answer = world.event("anna", "bought", json!({})).await;
+        assert_eq!(answer["journeys"], 1, "{answer}");
+        world.settle_down().await;
+        assert_eq!(says(&world, "anna").await, ["thanks"]);
+    }
+}

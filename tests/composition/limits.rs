@@ -182,3 +182,29 @@ async fn an_aborted_message_takes_no_slot_of_the_speed_limit() {
     assert_eq!(reasons(&world, to("u", 4)).await, ["aborted"]);
     assert_eq!(dues(&world).await, [0, 1_000, 2_000]);
 }
+
+#[actix_web::test]
+async fn a_delayed_trigger_does_not_hold_up_what_goes_now() {
+    let world = World::new().await;
+    world.live("campaigns", campaign(json!({"messages_per_minute": 6}))).await;
+    let mut later = to("later", 1);
+    later["delay"] = json!("30d");
+    world.trigger(later).await;
+    world.trigger(to("now", 2)).await;
+    let month = 30 * 86_400_000;
+    assert_eq!(dues(&world).await, [0, 10_000, month]);
+}
+
+#[actix_web::test]
+async fn one_call_has_one_budget_for_all_that_it_renders() {
+    let world = World::new().await;
+    let heavy = "{% for i in (1..100000) %}0123456789{% endfor %}";
+    let webhooks: Vec<Value> = (0..20).map(|_| hook(heavy)).collect();
+    let trigger = json!({"webhooks": webhooks, "recipients": recipients("u", 50)});
+    let answer = world.trigger(trigger).await;
+    let came = answer["deliveries"].as_array().expect("a list").len();
+    assert!(came > 0 && came < 100, "{came} of a megabyte each");
+    let skipped = answer["skipped"].as_array().expect("a list");
+    assert_eq!(came + skipped.len(), 1_000);
+    assert!(skipped.iter().all(|one| one["reason"] == "render_failed"), "{}", skipped[0]);
+}

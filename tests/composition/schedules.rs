@@ -348,3 +348,18 @@ async fn a_scheduled_send_can_be_taken_back() {
 fn scheduled_as(trigger: Value) -> Value {
     scheduled(trigger, json!({}))
 }
+
+#[actix_web::test]
+async fn a_live_campaign_is_not_edited_to_a_time_that_has_passed() {
+    let world = World::new().await;
+    let of = |at: &str| {
+        let trigger = json!({"type": "schedule", "at": at});
+        json!({"name": "once", "trigger": trigger, "webhooks": [hook("x")]})
+    };
+    let id = world.live("campaigns", of("2030-01-01T00:00:00Z")).await;
+    let answer = world.put(&format!("/v1/campaigns/{id}"), of("2020-01-01T00:00:00Z")).await;
+    assert_eq!(answer.status, 409, "{}", answer.text);
+    let kept = world.see(&format!("/v1/campaigns/{id}")).await;
+    assert_eq!(kept["version"], 1);
+    assert_eq!(world.see("/v1/schedules").await["data"][0]["at"], "2030-01-01T00:00:00.000Z");
+}
