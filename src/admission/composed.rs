@@ -3,6 +3,7 @@
 //! the same rules that hold for those that callers write themselves.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -113,7 +114,7 @@ fn vet_object(pointer: &str, raw: &RawValue) -> Result<(), Refusal> {
 }
 
 /// A webhook as it was rendered, not yet vetted.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// The method.
     pub method: Method,
@@ -127,6 +128,14 @@ pub struct Rendered {
     pub content_type: Option<&'static str>,
     /// Name of the secret that signs it.
     pub secret_ref: Option<String>,
+}
+
+impl fmt::Debug for Rendered {
+    /// Header values may be credentials, bodies are never shown.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.body.as_ref().map_or(0, Bytes::len);
+        write!(formatter, "{} {} ({bytes} bytes)", self.method.as_str(), self.url)
+    }
 }
 
 impl Rendered {

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::meaning;
 use crate::model::{
@@ -90,8 +91,17 @@ impl Serialize for Headers<'_> {
     }
 }
 
+/// Masks the values of a document's headers that are likely credentials.
+pub(super) fn mask_headers(headers: &mut Value) {
+    for (name, value) in headers.as_object_mut().into_iter().flatten() {
+        if is_secret(&name.to_ascii_lowercase()) {
+            *value = Value::from("***");
+        }
+    }
+}
+
 /// Whether a header's value is likely a credential.
-pub(super) fn is_secret(name: &str) -> bool {
+fn is_secret(name: &str) -> bool {
     let parts = ["authorization", "cookie", "token", "secret", "password", "signature"];
     name.ends_with("key") || parts.iter().any(|part| name.contains(part))
 }

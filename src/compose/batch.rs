@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::Composer;
 use super::campaign::LiveWebhook;
 use super::liquid::{Budget, Scope};
-use super::webhook::{self, RenderFault};
+use super::webhook::RenderFault;
 use crate::admission::{Admitted, Beside, Envelope, Item, Prepared, Refusal, Rendered, Skipped};
 use crate::model::{DeliveryId, Provenance, Timestamp, TriggerId};
 use crate::store::{Activity, CountKey, RecordWrite, Writes};
@@ -66,7 +66,6 @@ impl Batch {
         }
         match self.rendered(live, scope) {
             Ok(webhook) => {
-                let webhook = Rendered::from(webhook);
                 let provenance = Arc::new(provenance);
                 self.items.push(Item { webhook, envelope, provenance });
             }
@@ -76,11 +75,7 @@ impl Batch {
 
     /// Renders within what is left of the batch, which has a budget as each webhook has: fifty
     /// webhooks for fifty recipients must not take minutes, nor gigabytes.
-    fn rendered(
-        &mut self,
-        live: &LiveWebhook,
-        scope: &Scope<'_>,
-    ) -> Result<webhook::Rendered, RenderFault> {
+    fn rendered(&mut self, live: &LiveWebhook, scope: &Scope<'_>) -> Result<Rendered, RenderFault> {
         let whole = Budget::default();
         let fuel = whole.fuel.min(self.fuel);
         let output = whole.output.min(self.output);
@@ -125,9 +120,8 @@ impl Batch {
                 subject: subject.or_else(|| provenance.template.clone()),
                 part: Some(provenance.part()).filter(|part| !part.is_empty()),
                 recipient: recipient.clone(),
-                delivery: None,
-                status: None,
                 detail: detail.clone(),
+                ..Activity::default()
             });
         }
         self.skipped.push(Skipped { recipient, reason, detail });
@@ -168,19 +162,6 @@ impl Batch {
     /// Notes something in the activity log.
     pub(super) fn note(&mut self, entry: Activity) {
         self.activity.push(entry);
-    }
-}
-
-impl From<webhook::Rendered> for Rendered {
-    fn from(rendered: webhook::Rendered) -> Self {
-        Self {
-            method: rendered.method,
-            url: rendered.url,
-            headers: rendered.headers,
-            body: rendered.body,
-            content_type: rendered.content_type,
-            secret_ref: rendered.secret_ref,
-        }
     }
 }
 

@@ -185,10 +185,8 @@ fn put_aside(key: &str, why: &str, now: Timestamp) -> Activity {
         at: now,
         kind: "put_aside".into(),
         subject,
-        part: None,
         recipient,
-        delivery: None,
-        status: None,
         detail: why.to_owned(),
+        ..Activity::default()
     }
 }

@@ -111,10 +111,7 @@ impl Composer {
         let ids: Vec<&str> = targets.iter().filter_map(|to| to.external_id.as_deref()).collect();
         let id = &shot.head.id;
         let kept_ids: &[&str] = if shot.keeps_contacts() { &ids } else { &[] };
-        let people = match ids.is_empty() {
-            true => HashMap::new(),
-            false => self.people(&ids).await?,
-        };
+        let people = self.people(&ids).await?;
         let mut contacts = self.contacts(kept_ids, id).await?;
         let mut progress = match shot.keeps_progress() {
             true => Some(self.progress(id).await?),
@@ -203,7 +200,7 @@ fn fire_at(
         ..Provenance::default()
     };
     if let Some(left_out) = leave_out(shot, (target, person), audience, standing) {
-        batch.skip(&provenance, left_out.reason, &left_out.detail, *now, left_out.logged);
+        batch.skip(&provenance, left_out.reason, &left_out.detail, *now, false);
         return;
     }
     let (weights, control) = document.weights();
@@ -236,22 +233,20 @@ fn fire_at(
         let mut envelope = envelope.clone();
         // What its caller delays is not spread: a slot far ahead would hold up all that goes now.
         let per_minute = document.messages_per_minute.filter(|_| envelope.timing.due <= *now);
+        let (due, before) = (envelope.timing.due, batch.place());
+        let mut spread = None;
         if let (Some(per_minute), Some(progress)) = (per_minute, &mut standing.progress) {
-            let due = envelope.timing.due;
-            let spread = progress.spread.get_or_insert_with(|| Spread::new(per_minute, due));
-            spread.set(per_minute);
-            envelope.timing = envelope.timing.not_before(spread.next_slot(due));
-            let before = batch.place();
-            envelope::quiet(campaign, person, &mut envelope);
-            batch.render(webhook, &scope, envelope, &provenance);
-            // A slot is used up by a message, not by one that was aborted.
-            if batch.place() > before {
-                spread.take(1, due);
-            }
-            continue;
+            let kept = progress.spread.get_or_insert_with(|| Spread::new(per_minute, due));
+            kept.set(per_minute);
+            envelope.timing = envelope.timing.not_before(kept.next_slot(due));
+            spread = Some(kept);
         }
         envelope::quiet(campaign, person, &mut envelope);
         batch.render(webhook, &scope, envelope, &provenance);
+        // A slot is used up by a message, not by one that was aborted.
+        if let Some(spread) = spread.filter(|_| batch.place() > before) {
+            spread.take(1, due);
+        }
     }
     if batch.place() > first {
         sent(batch, shot, target, first, standing);
@@ -262,7 +257,6 @@ fn fire_at(
 struct LeftOut {
     reason: &'static str,
     detail: String,
-    logged: bool,
 }
 
 fn leave_out(
@@ -271,24 +265,21 @@ fn leave_out(
     audience: Option<&Filter>,
     standing: &Standing<'_>,
 ) -> Option<LeftOut> {
-    let quietly = |reason, detail| Some(LeftOut { reason, detail, logged: false });
+    let out = |reason, detail| Some(LeftOut { reason, detail });
     let document = &shot.campaign.document;
     let facts = facts(person, Some(&target.properties), shot.event_properties);
     let passes = |filter: Option<&Filter>| filter.is_none_or(|filter| filter.passes(&facts));
     if !passes(document.audience.as_ref()) || !passes(audience) {
-        return quietly("not_in_audience", NOT_IN_AUDIENCE.to_owned());
+        return out("not_in_audience", NOT_IN_AUDIENCE.to_owned());
     }
     let sends = standing.progress.as_ref().map_or(0, |progress| progress.sends);
     match stopped(document.stop_after, document.stop_at.as_ref(), sends, shot.now) {
         Stop::Goes { .. } => {}
         Stop::SentEnough { limit } => {
-            return quietly(
-                "stopped",
-                format!("the campaign has sent to {limit}, as many as it may"),
-            );
+            return out("stopped", format!("the campaign has sent to {limit}, as many as it may"));
         }
         Stop::Over { since } => {
-            return quietly("stopped", format!("the campaign ended at {since}"));
+            return out("stopped", format!("the campaign ended at {since}"));
         }
     }
     let (contact, _) = standing.contact.as_deref()?;
@@ -303,9 +294,9 @@ fn leave_out(
                 Some(at) => format!("is eligible again at {at}"),
                 None => "is not eligible again".to_owned(),
             };
-            quietly("not_eligible", format!("the recipient got it at {last} and {again}"))
+            out("not_eligible", format!("the recipient got it at {last} and {again}"))
         }
-        Eligibility::Capped { messages, again_at, .. } => quietly(
+        Eligibility::Capped { messages, again_at, .. } => out(
             "capped",
             format!(
                 "the recipient got {messages} messages, as many as the cap allows until {again_at}"
@@ -331,13 +322,24 @@ fn sent(
         return;
     };
     contact.record(shot.campaign.document.frequency_cap.as_ref(), shot.now);
-    let kept = KeptContact { subject: shot.head.id.clone(), contact: contact.clone() };
-    let (key, value) = (contact_key(recipient, &shot.head.id), Some(to_bytes(&kept)));
-    let expect = std::mem::replace(expect, Expect::Any);
-    batch.follow(first, move |ids| {
-        let write = RecordWrite { kind: RecordKind::Contact, key, expect, due: None, value };
-        ids.iter().any(Option::is_some).then_some(write)
-    });
+    let write = contact_write(recipient, &shot.head.id, (contact, expect));
+    batch.follow(first, move |ids| ids.iter().any(Option::is_some).then_some(write));
+}
+
+/// The record of what was sent to a recipient. Another one of the same batch goes on top of it.
+pub(super) fn contact_write(
+    recipient: &str,
+    subject: &str,
+    (contact, expect): (&Contact, &mut Expect),
+) -> RecordWrite {
+    let kept = KeptContact { subject: subject.to_owned(), contact: contact.clone() };
+    RecordWrite {
+        kind: RecordKind::Contact,
+        key: contact_key(recipient, subject),
+        expect: std::mem::replace(expect, Expect::Any),
+        due: None,
+        value: Some(to_bytes(&kept)),
+    }
 }
 
 /// What a filter looks at.

@@ -16,7 +16,7 @@ use super::canvas::LiveCanvas;
 use super::eligibility::Eligibility;
 use super::entry::{Entry, Kind, Status, to_bytes};
 use super::filter::{Answer, Facts};
-use super::fire::{KeptContact, Target, contact_key, expected, kept};
+use super::fire::{Target, contact_write, expected, kept};
 use super::journey::{Entrance, EventEffect, ExitReason, Journey, Move};
 use super::liquid::Scope;
 use super::recipients::{Person, SEPARATOR};
@@ -127,14 +127,7 @@ impl Composer {
                     continue;
                 }
                 contact.record(None, now);
-                let kept = KeptContact { subject: id.clone(), contact: contact.clone() };
-                batch.record(RecordWrite {
-                    kind: RecordKind::Contact,
-                    key: contact_key(recipient, id),
-                    expect: std::mem::replace(expect, Expect::Any),
-                    due: None,
-                    value: Some(to_bytes(&kept)),
-                });
+                batch.record(contact_write(recipient, id, (contact, expect)));
             }
             let entrance = Entrance {
                 canvas: id.clone(),
@@ -359,9 +352,8 @@ fn cut_short(kept: &KeptJourney, reason: ExitReason, now: Timestamp) -> Activity
         subject: Some(kept.journey.canvas.clone()),
         part: Some(kept.journey.step().to_owned()),
         recipient: Some(kept.journey.recipient.clone()),
-        delivery: None,
-        status: None,
         detail: detail.into(),
+        ..Activity::default()
     }
 }
 

@@ -132,12 +132,8 @@ impl Composer {
         let entry = Activity {
             at: now,
             kind: "loop_cut".into(),
-            subject: None,
-            part: None,
-            recipient: None,
-            delivery: None,
-            status: None,
             detail: format!("a request was refused that {hop} of our own webhooks led to"),
+            ..Activity::default()
         };
         self.write(Writes { activity: vec![entry], ..Writes::default() }, now).await?;
         Err(refusal)

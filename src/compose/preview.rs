@@ -206,7 +206,7 @@ impl Composer {
             RenderFault::Aborted(why) => NotRendered::Aborted(why),
             RenderFault::Failed(fault) => NotRendered::Error(fault.to_string()),
         })?;
-        let vetted = self.admission.vet(Rendered::from(rendered), 0);
+        let vetted = self.admission.vet(rendered, 0);
         vetted.map_err(|error| NotRendered::Error(format!("{}: {}", error.pointer, error.detail)))
     }
 

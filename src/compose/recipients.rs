@@ -87,6 +87,9 @@ impl Person {
 impl Composer {
     /// The profiles of these recipients; one that is not known has no attributes.
     pub(super) async fn people(&self, ids: &[&str]) -> Result<HashMap<String, Person>, Refusal> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
         let keys: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
         let records = self.store.records(RecordKind::Recipient, keys).await?;
         let mut people = HashMap::with_capacity(ids.len());

@@ -212,10 +212,7 @@ fn not_sent(scheduled: &Scheduled, refusal: &Refusal, now: Timestamp) -> Activit
         at: now,
         kind: "schedule_not_sent".into(),
         subject,
-        part: None,
-        recipient: None,
-        delivery: None,
-        status: None,
         detail: refusal.to_string(),
+        ..Activity::default()
     }
 }

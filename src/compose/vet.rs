@@ -27,7 +27,7 @@ impl Composer {
         webhook: &WebhookTemplate,
         pointer: &str,
     ) -> Result<(), Refusal> {
-        let vetted = self.admission.vet(webhook.as_written().into(), 0).map(drop);
+        let vetted = self.admission.vet(webhook.as_written(), 0).map(drop);
         vetted.map_err(|fault| Refusal::Invalid(fault).under(pointer))
     }
 

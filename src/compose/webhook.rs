@@ -12,12 +12,13 @@ mod written;
 
 use std::fmt;
 
-use bytes::Bytes;
-
 use super::liquid::{Budget, Context, Missing, ParseError, RenderError, Scope, Template};
+use crate::admission::push_token;
 use crate::model::Method;
 use body::Body;
-use input::{Input, push_token};
+use input::Input;
+
+pub use crate::admission::Rendered;
 
 /// Why a webhook was refused when it was compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,31 +87,6 @@ pub struct WebhookTemplate {
     secret_ref: Option<String>,
     /// What the document says of missing variables.
     missing: Option<Missing>,
-}
-
-/// A webhook for one recipient.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Rendered {
-    /// HTTP method.
-    pub method: Method,
-    /// The URL, without white space around it.
-    pub url: String,
-    /// Names as they are written, values without CR, LF and NUL.
-    pub headers: Vec<(String, String)>,
-    /// The body; `None` where the document has none.
-    pub body: Option<Bytes>,
-    /// What the body suggests where the headers name no content type.
-    pub content_type: Option<&'static str>,
-    /// Name of the signing secret.
-    pub secret_ref: Option<String>,
-}
-
-impl fmt::Debug for Rendered {
-    /// Header values may be credentials, bodies are never shown.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.body.as_ref().map_or(0, Bytes::len);
-        write!(formatter, "{} {} ({bytes} bytes)", self.method.as_str(), self.url)
-    }
 }
 
 impl WebhookTemplate {

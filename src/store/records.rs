@@ -102,7 +102,7 @@ pub struct Count {
 }
 
 /// An entry of the activity log, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// When.
     pub at: Timestamp,

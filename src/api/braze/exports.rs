@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::api::view::is_secret;
+use crate::api::view::mask_headers;
 use crate::model::Timestamp;
 
 /// A campaign or canvas.
@@ -189,25 +189,17 @@ fn message(webhook: &Value, templates: &Templates) -> Value {
         other => other.to_string(),
     };
     let is_text = webhook["body_type"] == "text" || webhook["body"].is_string();
+    let headers = webhook.get("headers").filter(|headers| headers.is_object());
+    let mut headers = headers.cloned().unwrap_or_else(|| json!({}));
+    mask_headers(&mut headers);
     json!({
         "channel": "webhook",
         "url": webhook["url"],
         "body": body,
         "type": if is_text { "raw_text" } else { "json" },
-        "headers": masked(&webhook["headers"]),
+        "headers": headers,
         "method": webhook["method"].as_str().unwrap_or("POST"),
     })
-}
-
-/// Headers without the values of those that are likely credentials.
-fn masked(headers: &Value) -> Value {
-    let Some(headers) = headers.as_object() else { return json!({}) };
-    let shown = headers.iter().map(|(name, value)| {
-        let value =
-            if is_secret(&name.to_ascii_lowercase()) { json!("***") } else { value.clone() };
-        (name.clone(), value)
-    });
-    Value::Object(shown.collect())
 }
 
 /// The variants of a campaign by name, with the webhooks of each; one without a name when it has

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::api::request::json;
-use crate::api::view::is_secret;
+use crate::api::view::mask_headers;
 use crate::compose::Scheduled;
 
 /// All of them, the next first.
@@ -39,11 +39,8 @@ fn shown(scheduled: &Scheduled) -> Value {
     let mut value = serde_json::to_value(scheduled).unwrap_or_default();
     if let Some(webhooks) = value.pointer_mut("/what/send/what/webhooks/webhooks") {
         for webhook in webhooks.as_array_mut().into_iter().flatten() {
-            let headers = webhook.get_mut("headers").and_then(Value::as_object_mut);
-            for (name, value) in headers.into_iter().flatten() {
-                if is_secret(&name.to_ascii_lowercase()) {
-                    *value = json!("***");
-                }
+            if let Some(headers) = webhook.get_mut("headers") {
+                mask_headers(headers);
             }
         }
     }

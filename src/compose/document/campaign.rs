@@ -11,7 +11,7 @@ use super::vetting::Vetting;
 use super::webhook::WebhookSource;
 use super::written::{Span, Time};
 use super::{Fault, shape};
-use crate::admission::{METADATA_KEY_MAX, METADATA_MAX};
+use crate::admission::{EXTERNAL_ID_MAX, METADATA_KEY_MAX, METADATA_MAX};
 use crate::compose::eligibility::{FrequencyCap, Reeligible};
 use crate::compose::filter::{Filter, FilterInput, Root};
 use crate::compose::pace::PER_MINUTE_MAX;
@@ -21,8 +21,6 @@ use crate::model::Priority;
 
 /// Recipients listed in one scheduled campaign; an audience reaches more.
 const RECIPIENTS_MAX: usize = 10_000;
-/// Characters of a recipient's external id.
-const EXTERNAL_ID_MAX: usize = 512;
 /// Characters of Liquid in an ordering key or a metadata value.
 const LIQUID_MAX: usize = 10_000;
 

@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::input::{BodyType, Input, push_token};
+use super::input::{BodyType, Input};
 use super::{Fault, RenderFault};
+use crate::admission::push_token;
 use crate::compose::liquid::{Budget, Context, Scope, Template};
 use crate::model::Method;
 

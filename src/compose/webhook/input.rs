@@ -104,9 +104,3 @@ pub(super) fn parse(json: &str) -> Result<Input<'_>, Fault> {
         }
     })
 }
-
-/// Adds `/token`, escaped as RFC 6901 wants it.
-pub(super) fn push_token(pointer: &mut String, token: &str) {
-    pointer.push('/');
-    pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
-}
