@@ -111,6 +111,7 @@ impl Running {
             senders,
             registry: Arc::default(),
             controls: Arc::new(controls.into_iter().collect()),
+            workspaces: Arc::default(),
             seed: fastrand::u64(..),
         };
         let mut arbiters = Vec::new();

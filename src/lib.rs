@@ -13,12 +13,14 @@ pub mod config;
 
 pub mod report;
 pub mod store;
+pub mod vault;
 
 pub mod delivery;
 
 pub mod admission;
 pub mod compose;
 
+pub mod access;
 pub mod api;
 
 pub mod app;

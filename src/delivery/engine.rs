@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 
 use super::snapshot::{ArbiterStats, HostSnapshot};
+use super::workspaces::Workspaces;
 use crate::model::{DeliveryId, HostControls, HostName, Timestamp};
 pub use crate::policy::condition::WaitReason;
 use crate::store::StoreError;
@@ -81,6 +82,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Per-arbiter actor stats.
     fn arbiters(&self) -> Vec<ArbiterStats>;
+
+    /// What holds for each workspace.
+    fn workspaces(&self) -> &Workspaces;
 
     /// Whether the process is stopping, so that new triggers are refused.
     fn is_stopping(&self) -> bool;

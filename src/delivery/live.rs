@@ -14,6 +14,7 @@ use crate::delivery::host::HostCommand;
 use crate::delivery::router::{Broadcast, Command};
 use crate::delivery::shard::Surroundings;
 use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
+use crate::delivery::workspaces::Workspaces;
 use crate::model::{DeliveryId, End, HostControls, HostName, HostNumber, StoredState};
 use crate::store::{DeliveryRecord, StoreError};
 
@@ -294,6 +295,10 @@ impl Engine for LiveEngine {
     fn arbiters(&self) -> Vec<ArbiterStats> {
         let counters = self.0.feeder.counters().enumerate();
         counters.map(|(arbiter, counters)| counters.stats(arbiter)).collect()
+    }
+
+    fn workspaces(&self) -> &Workspaces {
+        &self.0.around.workspaces
     }
 
     fn is_stopping(&self) -> bool {

@@ -21,8 +21,10 @@ mod tls;
 mod trace;
 mod transport;
 mod view;
+pub mod workspaces;
 
 pub use engine::{Cancelled, Engine, Explanation, WaitReason};
 pub use guard::{AddressGuard, BlockedAddress};
 pub use sender::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
 pub use snapshot::{ArbiterStats, BudgetSnapshot, HostCondition, HostSnapshot, Tally};
+pub use workspaces::Workspaces;

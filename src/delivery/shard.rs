@@ -15,6 +15,7 @@ use crate::delivery::recorder::Recorder;
 use crate::delivery::router::Router;
 use crate::delivery::sender::Sender;
 use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
+use crate::delivery::workspaces::Workspaces;
 use crate::model::{HostControls, HostName};
 use crate::store::Store;
 
@@ -113,6 +114,8 @@ pub struct Surroundings {
     pub registry: Arc<Registry>,
     /// What operators asked.
     pub controls: Controls,
+    /// What holds for each workspace.
+    pub workspaces: Arc<Workspaces>,
     /// Seed of the dice that spread retries.
     pub seed: u64,
 }

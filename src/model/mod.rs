@@ -6,6 +6,7 @@ pub mod host;
 pub mod id;
 pub mod time;
 pub mod webhook;
+pub mod workspace;
 
 pub use attempt::{Answer, Attempt, Outcome, Timings};
 pub use delivery::{
@@ -16,3 +17,4 @@ pub use host::{HostControls, HostName, LimitOverrides, PolicyOverrides};
 pub use id::{DeliveryId, HostNumber, TriggerId};
 pub use time::{Moment, Now, Timestamp};
 pub use webhook::{Header, Method, Scheme, Target, Webhook};
+pub use workspace::{DEFAULT_WORKSPACE, WorkspacePolicy};

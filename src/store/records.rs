@@ -37,6 +37,14 @@ pub enum RecordKind {
     Schedule = 10,
     /// How far a campaign has come: its sends, its next free slot.
     Progress = 11,
+    /// A workspace with its policy.
+    Workspace = 12,
+    /// An API key; the secret's hash.
+    ApiKey = 13,
+    /// An entry of the audit log.
+    Audit = 14,
+    /// A stored secret, sealed.
+    Secret = 15,
 }
 
 /// A record as it is stored.

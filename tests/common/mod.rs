@@ -206,6 +206,7 @@ impl Sim {
             }),
             registry: Arc::default(),
             controls: Arc::default(),
+            workspaces: Arc::default(),
             seed: 1,
         };
         let counters = Arc::new(ArbiterCounters::default());

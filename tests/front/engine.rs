@@ -22,6 +22,7 @@ pub struct FakeEngine {
     pub in_flight: Mutex<Vec<DeliveryId>>,
     pub live: Mutex<Vec<HostSnapshot>>,
     pub controls: Mutex<HashMap<HostName, HostControls>>,
+    pub workspaces: hostline::delivery::Workspaces,
 }
 
 impl FakeEngine {
@@ -33,6 +34,7 @@ impl FakeEngine {
             in_flight: Mutex::default(),
             live: Mutex::default(),
             controls: Mutex::default(),
+            workspaces: Default::default(),
         })
     }
 }
@@ -157,6 +159,10 @@ impl Engine for FakeEngine {
 
     fn arbiters(&self) -> Vec<ArbiterStats> {
         vec![ArbiterStats { arbiter: 0, hosts_alive: 2, attempts: 7, ..ArbiterStats::default() }]
+    }
+
+    fn workspaces(&self) -> &hostline::delivery::Workspaces {
+        &self.workspaces
     }
 
     fn is_stopping(&self) -> bool {

@@ -593,6 +593,7 @@ impl Life {
             senders: Arc::new(move |host| Rc::new(world.sender(host)) as Rc<dyn Sender>),
             registry: Arc::default(),
             controls: Arc::new(controls.into_iter().collect()),
+            workspaces: Arc::default(),
             seed: history.plan.seed,
         };
         let counters = Arc::new(ArbiterCounters::default());
