@@ -16,7 +16,7 @@ use crate::delivery::live::LiveEngine;
 use crate::delivery::router::Router;
 use crate::delivery::sender::{HttpSender, Sender, SenderShared, sockets_max};
 use crate::delivery::shard::{ArbiterCounters, SenderFactory, Surroundings};
-use crate::model::HostName;
+use crate::model::{DEFAULT_WORKSPACE, HostName};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError, StoreLimits};
@@ -219,14 +219,14 @@ impl Front {
             running.settings.clone(),
             running.clock.clone(),
         );
-        let composer = state.composer().clone();
-        composer.open().await?;
+        let composers = state.composers().clone();
+        composers.open(DEFAULT_WORKSPACE).await?;
         let (server, addresses) = api::server(&running.settings, state)
             .map_err(|error| StartError::Listen(format!("{error}; is another server running there? choose another address with --listen or server.listen")))?;
         let address = addresses.first().copied().unwrap_or(running.settings.server.listen);
         let handle = server.handle();
         actix_rt::spawn(server);
-        actix_rt::spawn(composer.conduct());
+        actix_rt::spawn(composers.conduct());
         Ok(Self { handle, address })
     }
 

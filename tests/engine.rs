@@ -380,7 +380,7 @@ fn pause_holds_resume_lets_go_and_purge_empties() {
         let explained = sim.engine.explain(ids[7]).await.expect("the store works").expect("owed");
         assert_eq!(explained.waits_for, Some(WaitReason::Pause));
         assert_eq!(explained.next_attempt_at, None);
-        assert_eq!(sim.engine.purge(shop.clone()).await, Ok(2_500));
+        assert_eq!(sim.engine.purge(shop.clone(), None).await, Ok(2_500));
         assert_eq!(sim.state(ids[2_499]).await, ENDED(End::Cancelled));
         sim.engine.control(shop, HostControls::default()).await.expect("kept");
         let id = sim.submit("shop.example", Wanted::default()).await;

@@ -17,8 +17,6 @@ use crate::store::{
     Acceptance, Accepted, Expect, Idempotency, RecordKind, RecordWrite, StoreError, Writes,
 };
 
-/// The only workspace until workspaces are used.
-pub(super) const WORKSPACE: u32 = 0;
 /// The answer of a trigger begins so; a replayed one is read back by it.
 const ANSWER_HEAD: &str = "{\"trigger\":\"";
 /// Characters of an id.
@@ -80,7 +78,9 @@ impl Admission {
         let key = key.or_else(|| own.then(|| format!("\u{1}{}", prepared.trigger)));
         let idempotency = key.map(|key| self.idempotency(key, request, &answer, now));
         let writes = beside.writes;
-        self.commit(Acceptance { at: now, deliveries, idempotency, writes }, answer).await
+        let workspace = self.workspace;
+        self.commit(Acceptance { workspace, at: now, deliveries, idempotency, writes }, answer)
+            .await
     }
 
     /// The answer that an earlier request with this key got, if there was one: what was answered
@@ -101,7 +101,8 @@ impl Admission {
         };
         let idempotency = Some(self.idempotency(key, request, &Bytes::new(), now));
         let writes = Writes { records: vec![never], ..Writes::default() };
-        let acceptance = Acceptance { at: now, deliveries: Vec::new(), idempotency, writes };
+        let (workspace, deliveries) = (self.workspace, Vec::new());
+        let acceptance = Acceptance { workspace, at: now, deliveries, idempotency, writes };
         match self.store.accept(acceptance).await.map_err(refusal)? {
             Accepted::Replayed(answer) => Ok(replayed(answer)),
             Accepted::KeyReused => Err(Refusal::KeyReused),
@@ -117,7 +118,7 @@ impl Admission {
         now: Timestamp,
     ) -> Idempotency {
         Idempotency {
-            workspace: WORKSPACE,
+            workspace: self.workspace,
             key,
             fingerprint: idempotency::fingerprint(request),
             answer: answer.clone(),
@@ -181,7 +182,8 @@ impl Admission {
                 Expect::Absent => 1,
                 Expect::Version(version) => version + 1,
             };
-            let found = self.store.records(write.kind, vec![write.key.clone()]).await?.remove(0);
+            let found = self.store.records(self.workspace, write.kind, vec![write.key.clone()]);
+            let found = found.await?.remove(0);
             let as_written = match (&write.value, &found) {
                 (None, None) => true,
                 (Some(value), Some(found)) => found.version == version && found.value == *value,

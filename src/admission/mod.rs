@@ -42,25 +42,29 @@ pub(crate) use timing::{AHEAD_MAX, parse_duration};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::delivery::Engine;
-use crate::model::{Delivery, DeliveryId, HostName, HostNumber, Timestamp, TriggerId, Webhook};
+use crate::model::{
+    DEFAULT_WORKSPACE, Delivery, DeliveryId, HostName, HostNumber, Timestamp, TriggerId, Webhook,
+};
 use crate::store::{Acceptance, Store, StoreError, Writes};
-use commit::{WORKSPACE, answer};
+use commit::answer;
 use door::Door;
 pub use door::Place;
 pub use idempotency::Claim;
 use idempotency::UnderWay;
 
-/// Lets triggers in. One for all front-end threads.
+/// Lets the triggers of one workspace in. What is not of the workspace alone is shared by all.
+#[derive(Clone)]
 pub struct Admission {
+    workspace: u32,
     store: Arc<dyn Store>,
     engine: Arc<dyn Engine>,
     settings: Arc<Settings>,
     clock: Clock,
-    keys: UnderWay,
-    door: Door,
-    meter: Meter,
+    keys: Arc<UnderWay>,
+    door: Arc<Door>,
+    meter: Arc<Meter>,
     /// Makes ids unlike: counted up from a random start, so that no two of this process meet.
-    serial: AtomicU64,
+    serial: Arc<AtomicU64>,
 }
 
 /// A trigger that is durable.
@@ -96,17 +100,28 @@ pub struct Prepared {
 }
 
 impl Admission {
-    /// Lets triggers into `store`.
+    /// Lets triggers of the default workspace into `store`.
     pub fn new(
         store: Arc<dyn Store>,
         engine: Arc<dyn Engine>,
         settings: Arc<Settings>,
         clock: Clock,
     ) -> Self {
-        let serial = AtomicU64::new(fastrand::u64(..));
-        let (keys, meter) = (UnderWay::default(), Meter::default());
-        let door = Door::new(settings.server.max_waiting);
-        Self { store, engine, settings, clock, keys, door, meter, serial }
+        let serial = Arc::new(AtomicU64::new(fastrand::u64(..)));
+        let (keys, meter) = (Arc::default(), Arc::default());
+        let door = Arc::new(Door::new(settings.server.max_waiting));
+        let workspace = DEFAULT_WORKSPACE;
+        Self { workspace, store, engine, settings, clock, keys, door, meter, serial }
+    }
+
+    /// The same for another workspace.
+    pub fn within(&self, workspace: u32) -> Self {
+        Self { workspace, ..self.clone() }
+    }
+
+    /// Whose triggers these are.
+    pub fn workspace(&self) -> u32 {
+        self.workspace
     }
 
     /// How many deliveries come in a second.
@@ -157,7 +172,7 @@ impl Admission {
 
     /// Holds an idempotency key until the answer is dropped.
     pub fn claim(&self, key: Option<&str>) -> Result<Option<Claim<'_>>, Refusal> {
-        let claim = |key| self.keys.claim(WORKSPACE, key).ok_or(Refusal::KeyUnderWay);
+        let claim = |key| self.keys.claim(self.workspace, key).ok_or(Refusal::KeyUnderWay);
         key.map(claim).transpose()
     }
 
@@ -181,7 +196,9 @@ impl Admission {
         let deliveries = self.deliveries(webhooks, &envelope, &numbers, now);
         let answer = answer(deliveries[0].trigger, &deliveries, &Beside::default());
         let idempotency = key.map(|key| self.idempotency(key, request, &answer, now));
-        let acceptance = Acceptance { at: now, deliveries, idempotency, writes: Writes::default() };
+        let writes = Writes::default();
+        let acceptance =
+            Acceptance { workspace: self.workspace, at: now, deliveries, idempotency, writes };
         self.commit(acceptance, answer).await
     }
 
@@ -222,7 +239,7 @@ impl Admission {
         let webhook = webhook.vet(envelope.hop, &self.settings).map_err(Refusal::Invalid)?;
         let number = self.numbers(std::slice::from_ref(&webhook)).await?[0];
         let id = DeliveryId::new(now, number, self.next_serial());
-        let delivery = delivery(id, trigger, webhook, &envelope, now);
+        let delivery = self.delivery((id, trigger), webhook, &envelope, now);
         Ok(Arc::new(Delivery { provenance: Some(provenance), ..delivery }))
     }
 
@@ -276,37 +293,37 @@ impl Admission {
         let deliveries = webhooks.into_iter().zip(numbers).map(|(webhook, number)| {
             let id = DeliveryId::new(now, *number, self.next_serial());
             let trigger = *trigger.get_or_insert(id.trigger());
-            Arc::new(delivery(id, trigger, webhook, envelope, now))
+            Arc::new(self.delivery((id, trigger), webhook, envelope, now))
         });
         deliveries.collect()
     }
-}
 
-fn delivery(
-    id: DeliveryId,
-    trigger: TriggerId,
-    webhook: Webhook,
-    envelope: &Envelope,
-    now: Timestamp,
-) -> Delivery {
-    let timing = envelope.timing;
-    Delivery {
-        id,
-        trigger,
-        host: webhook.target.host().clone(),
-        workspace: WORKSPACE,
-        hop: envelope.hop,
-        provenance: None,
-        accepted: now,
-        due: timing.due,
-        expires: timing.expires,
-        ttl: timing.ttl,
-        ttl_custom: timing.ttl_custom,
-        priority: envelope.priority,
-        ordering_key: envelope.ordering_key.clone(),
-        on_failure: envelope.on_failure,
-        metadata: envelope.metadata.clone(),
-        webhook: Arc::new(webhook),
+    fn delivery(
+        &self,
+        (id, trigger): (DeliveryId, TriggerId),
+        webhook: Webhook,
+        envelope: &Envelope,
+        now: Timestamp,
+    ) -> Delivery {
+        let timing = envelope.timing;
+        Delivery {
+            id,
+            trigger,
+            host: webhook.target.host().clone(),
+            workspace: self.workspace,
+            hop: envelope.hop,
+            provenance: None,
+            accepted: now,
+            due: timing.due,
+            expires: timing.expires,
+            ttl: timing.ttl,
+            ttl_custom: timing.ttl_custom,
+            priority: envelope.priority,
+            ordering_key: envelope.ordering_key.clone(),
+            on_failure: envelope.on_failure,
+            metadata: envelope.metadata.clone(),
+            webhook: Arc::new(webhook),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use serde_json::value::RawValue;
 
-use super::Api;
+use super::caller::Asking;
 use super::problem::Problem;
 use super::request::{is_type, read_body, vet_encoding, vet_json_type};
 use super::triggers::{hop, refuse_idempotency_key, traceparent};
@@ -26,7 +26,7 @@ const SIDE_BY_SIDE: usize = 256;
 pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     refuse_idempotency_key(request.headers())?;
     if api.admission.is_stopping() {
@@ -67,7 +67,7 @@ fn array_items(body: &Bytes, max: usize) -> Result<Vec<Bytes>, Problem> {
 type Item = Result<Bytes, Problem>;
 
 async fn admit_all(
-    api: &Api,
+    api: &Asking,
     request: &HttpRequest,
     items: impl Stream<Item = Item>,
 ) -> Result<Tally, Problem> {
@@ -88,7 +88,7 @@ async fn admit_all(
     Ok(tally)
 }
 
-async fn admit_one(api: &Api, bytes: &Bytes, origin: Origin<'_>) -> Result<Admitted, Problem> {
+async fn admit_one(api: &Asking, bytes: &Bytes, origin: Origin<'_>) -> Result<Admitted, Problem> {
     api.composer.trigger(bytes, &origin).await.map_err(|refusal: Refusal| refusal.into())
 }
 

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::Api;
+use super::caller::Asking;
 use super::meaning;
 use super::problem::Problem;
 use super::request::{Params, delivery_id, host_name, json};
@@ -28,10 +28,7 @@ const DEFERRALS_MAX: usize = 100;
 const AHEAD_MAX: u64 = 100_000;
 
 /// One page of deliveries.
-pub(super) async fn list(
-    request: HttpRequest,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
     let trigger = params.take("trigger")?;
     let trigger: Option<TriggerId> = trigger
@@ -44,6 +41,7 @@ pub(super) async fn list(
         metadata.extend(params.take(field)?.map(|value| composed_term(&api, field, value)));
     }
     let mut filter = DeliveryFilter {
+        workspace: Some(api.caller.workspace),
         host: params.take("host")?.map(|text| host_name(&text)).transpose()?,
         states: wanted.stored(),
         trigger,
@@ -76,7 +74,7 @@ pub(super) const COMPOSED: [&str; 5] = ["campaign", "canvas", "template", "recip
 
 /// The search term for what composed a delivery. A campaign, canvas or template may be called by
 /// its name.
-pub(super) fn composed_term(api: &Api, field: &str, value: String) -> (String, String) {
+pub(super) fn composed_term(api: &Asking, field: &str, value: String) -> (String, String) {
     let kind = match field {
         "campaign" => Some(Kind::Campaign),
         "canvas" => Some(Kind::Canvas),
@@ -91,7 +89,7 @@ pub(super) fn composed_term(api: &Api, field: &str, value: String) -> (String, S
 /// A page of those rows that `shows` lets through. Only as many rows as are missing are asked for
 /// in each round, so that the cursor always stands right behind the last row that is given out.
 async fn collect(
-    api: &Api,
+    api: &Asking,
     filter: DeliveryFilter,
     mut after: Option<String>,
     limit: usize,
@@ -125,11 +123,8 @@ struct Detail<'a> {
 }
 
 /// Shows one delivery.
-pub(super) async fn show(
-    id: web::Path<String>,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
-    let record = find(&api, delivery_id(&id)?).await?;
+pub(super) async fn show(id: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
+    let record = api.delivery(delivery_id(&id)?).await?;
     let attempts = api.store.attempts(record.id).await?;
     let deferrals = deferrals(&api, &record).await?;
     let owed = !matches!(record.state, StoredState::Ended(_));
@@ -171,7 +166,7 @@ pub(super) async fn show(
 }
 
 /// The stretches of its host's waiting that fall into a delivery's life, cut to it.
-async fn deferrals(api: &Api, record: &DeliveryRecord) -> Result<Vec<HostInterval>, Problem> {
+async fn deferrals(api: &Asking, record: &DeliveryRecord) -> Result<Vec<HostInterval>, Problem> {
     let (from, to) = (record.accepted, record.ended.unwrap_or_else(|| api.clock.wall()));
     let host = record.id.host();
     let mut intervals = api.store.intervals(host, from, to, DEFERRALS_MAX).await?;
@@ -184,27 +179,19 @@ async fn deferrals(api: &Api, record: &DeliveryRecord) -> Result<Vec<HostInterva
     Ok(intervals)
 }
 
-async fn find(api: &Api, id: DeliveryId) -> Result<DeliveryRecord, Problem> {
-    let found = api.store.find(id).await?;
-    found
-        .ok_or_else(|| Problem::not_found("unknown-delivery", format!("there is no delivery {id}")))
-}
-
 /// The answer to a wish about one delivery.
 fn done(id: DeliveryId, state: &str) -> HttpResponse {
     json(StatusCode::OK, &serde_json::json!({ "id": id, "state": state }))
 }
 
 /// Sends a dead letter again.
-pub(super) async fn redrive(
-    id: web::Path<String>,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn redrive(id: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
     let id = delivery_id(&id)?;
+    api.delivery(id).await?;
     if api.engine.redrive(vec![id]).await?.contains(&id) {
         return Ok(done(id, "waiting"));
     }
-    let detail = match find(&api, id).await?.state {
+    let detail = match api.delivery(id).await?.state {
         StoredState::Ended(end) => {
             format!("it is {}; only dead letters are redriven", end.as_str())
         }
@@ -214,24 +201,19 @@ pub(super) async fn redrive(
 }
 
 /// Lets the ordering key behind a failed delivery go on.
-pub(super) async fn skip(
-    id: web::Path<String>,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn skip(id: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
     let id = delivery_id(&id)?;
+    api.delivery(id).await?;
     if api.engine.skip(id).await? {
         return Ok(json(StatusCode::OK, &serde_json::json!({ "id": id, "skipped": true })));
     }
-    find(&api, id).await?;
     Err(Problem::conflict("not-blocking", "it does not hold back an ordering key"))
 }
 
 /// Cancels a delivery.
-pub(super) async fn cancel(
-    id: web::Path<String>,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn cancel(id: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
     let id = delivery_id(&id)?;
+    api.delivery(id).await?;
     match api.engine.cancel(id).await? {
         Cancelled::Done => Ok(done(id, "cancelled")),
         Cancelled::InFlight => {

@@ -3,19 +3,19 @@
 //! By name the list shows every host that was ever seen, live or not, page by page from the store.
 //! In any other order it shows the live host actors, which are in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Api;
+use super::caller::Asking;
 use super::problem::Problem;
 use super::request::{Params, host_name, json, read_json, read_json_or_nothing};
 use crate::delivery::{HostCondition, HostSnapshot};
 use crate::model::{HostControls, HostName};
-use crate::store::HostRecord;
+use crate::store::{DeliveryFilter, HostRecord};
 
 /// How far back a host's intervals are shown, and how many.
 const HISTORY: Duration = Duration::from_secs(86_400);
@@ -28,6 +28,8 @@ const RATE_MAX: f64 = 1_000_000.0;
 const IN_FLIGHT_MAX: u32 = 10_000;
 /// Characters of an operator's reason.
 const REASON_MAX: usize = 500;
+/// Hosts of a workspace that are read in one go.
+const OWN_PAGE: usize = 1_000;
 
 /// A host in a list.
 #[derive(Serialize)]
@@ -115,10 +117,7 @@ impl Query {
 }
 
 /// One page of hosts.
-pub(super) async fn list(
-    request: HttpRequest,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
     let sort = params.take("sort")?.unwrap_or_else(|| "name".into());
     let states = params.take("state")?.unwrap_or_default();
@@ -132,12 +131,12 @@ pub(super) async fn list(
     params.finish("sort, state, limit, after")?;
     let (data, next) = match sort.as_str() {
         "name" => by_name(&api, &query).await?,
-        other => by_key(&api, &query, other)?,
+        other => by_key(&api, &query, other).await?,
     };
     Ok(json(StatusCode::OK, &serde_json::json!({ "data": data, "next": next })))
 }
 
-async fn by_name(api: &Api, query: &Query) -> Result<(Vec<Entry>, Option<String>), Problem> {
+async fn by_name(api: &Asking, query: &Query) -> Result<(Vec<Entry>, Option<String>), Problem> {
     let after = query.after.as_deref().map(|text| {
         let name = HostName::parse(text);
         name.ok_or_else(|| Problem::parameter("after", "is no cursor of this list: a host's name"))
@@ -148,7 +147,7 @@ async fn by_name(api: &Api, query: &Query) -> Result<(Vec<Entry>, Option<String>
     let mut data = Vec::new();
     for _ in 0..ROUNDS_MAX {
         let missing = query.limit - data.len();
-        let records = api.store.hosts(after.clone(), missing).await?;
+        let records = api.store.hosts(api.guest(), after.clone(), missing).await?;
         let last_page = records.len() < missing;
         after = records.last().map(|record| record.name.clone());
         let entries = records.into_iter().map(|record| match live.remove(&record.name) {
@@ -166,15 +165,23 @@ async fn by_name(api: &Api, query: &Query) -> Result<(Vec<Entry>, Option<String>
     Ok((data, after.map(|name| name.to_string())))
 }
 
-fn by_key(api: &Api, query: &Query, sort: &str) -> Result<(Vec<Entry>, Option<String>), Problem> {
+async fn by_key(
+    api: &Asking,
+    query: &Query,
+    sort: &str,
+) -> Result<(Vec<Entry>, Option<String>), Problem> {
     let (field, down) = match sort.strip_prefix('-') {
         Some(field) => (field, true),
         None => (sort, false),
     };
     let key_of = SORTS.iter().find(|(name, _)| *name == field).map(|(_, key_of)| key_of);
     let key_of = key_of.ok_or_else(bad_sort)?;
+    let own = own(api).await?;
     let live = api.engine.hosts().into_iter();
-    let shown = live.filter(|snapshot| query.shows(snapshot.state.as_str()));
+    let shown = live.filter(|snapshot| {
+        query.shows(snapshot.state.as_str())
+            && own.as_ref().is_none_or(|own| own.contains(&snapshot.host))
+    });
     let mut rows: Vec<(f64, HostSnapshot)> = shown
         .map(|snapshot| (if down { -key_of(&snapshot) } else { key_of(&snapshot) }, snapshot))
         .collect();
@@ -188,6 +195,22 @@ fn by_key(api: &Api, query: &Query, sort: &str) -> Result<(Vec<Entry>, Option<St
     let next = rows.last().filter(|_| more);
     let next = next.map(|(key, snapshot)| format!("{key}/{}", snapshot.host));
     Ok((rows.into_iter().map(|(_, snapshot)| Entry::live(snapshot)).collect(), next))
+}
+
+/// The hosts that the caller's workspace has deliveries for; `None` when it sees all.
+async fn own(api: &Asking) -> Result<Option<HashSet<HostName>>, Problem> {
+    let Some(guest) = api.guest() else { return Ok(None) };
+    let mut own = HashSet::new();
+    let mut after = None;
+    loop {
+        let page = api.store.hosts(Some(guest), after, OWN_PAGE).await?;
+        after = page.last().map(|record| record.name.clone());
+        let last = page.len() < OWN_PAGE;
+        own.extend(page.into_iter().map(|record| record.name));
+        if last {
+            return Ok(Some(own));
+        }
+    }
 }
 
 /// By key, then by name, so that the order is one and a cursor has one place in it.
@@ -209,10 +232,7 @@ fn read_cursor(cursor: &str) -> Result<(f64, HostName), Problem> {
 }
 
 /// Shows one host.
-pub(super) async fn show(
-    host: web::Path<String>,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn show(host: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
     let record = find(&api, host_name(&host)?).await?;
     let now = api.clock.wall();
     let history = api.store.intervals(record.number, now.minus(HISTORY), now, HISTORY_MAX).await?;
@@ -229,12 +249,19 @@ pub(super) async fn show(
     Ok(json(StatusCode::OK, &Detail { entry, history }))
 }
 
-async fn find(api: &Api, name: HostName) -> Result<HostRecord, Problem> {
-    let found = api.store.host(name.clone()).await?;
-    found.ok_or_else(|| {
+async fn find(api: &Asking, name: HostName) -> Result<HostRecord, Problem> {
+    let unknown = || {
         let detail = format!("no delivery ever went to {name}");
         Problem::not_found("unknown-host", detail)
-    })
+    };
+    if let Some(guest) = api.guest() {
+        let (workspace, host) = (Some(guest), Some(name.clone()));
+        let filter = DeliveryFilter { workspace, host, ..DeliveryFilter::default() };
+        if api.store.count(filter, 1).await? == 0 {
+            return Err(unknown());
+        }
+    }
+    api.store.host(name.clone()).await?.ok_or_else(unknown)
 }
 
 /// The body of `PATCH /v1/hosts/{host}`: what is absent stays, `null` goes back to the settings.
@@ -288,7 +315,7 @@ pub(super) async fn patch(
     request: HttpRequest,
     payload: web::Payload,
     host: web::Path<String>,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     let name = host_name(&host)?;
     let Patch { limits: patch } = read_json(&request, payload).await?;
@@ -320,7 +347,7 @@ pub(super) async fn pause(
     request: HttpRequest,
     payload: web::Payload,
     host: web::Path<String>,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     let name = host_name(&host)?;
     let PauseInput { reason } = read_json_or_nothing(&request, payload).await?;
@@ -341,7 +368,7 @@ pub(super) async fn resume(
     request: HttpRequest,
     payload: web::Payload,
     host: web::Path<String>,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     let name = host_name(&host)?;
     let Nothing {} = read_json_or_nothing(&request, payload).await?;
@@ -357,7 +384,7 @@ pub(super) async fn drain(
     request: HttpRequest,
     payload: web::Payload,
     host: web::Path<String>,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     let name = host_name(&host)?;
     let Nothing {} = read_json_or_nothing(&request, payload).await?;
@@ -369,21 +396,23 @@ pub(super) async fn purge(
     request: HttpRequest,
     payload: web::Payload,
     host: web::Path<String>,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     let name = host_name(&host)?;
     let Nothing {} = read_json_or_nothing(&request, payload).await?;
     let name = find(&api, name).await?.name;
-    let purged = api.engine.purge(name.clone()).await?;
+    // The default workspace is the operators': it empties the queue for all.
+    let purged = api.engine.purge(name.clone(), api.guest()).await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "host": name, "purged": purged })))
 }
 
 /// Changes what is asked of a host.
 async fn control(
-    api: &Api,
+    api: &Asking,
     name: HostName,
     change: impl FnOnce(&mut HostControls),
 ) -> Result<HttpResponse, Problem> {
+    api.vet_operator()?;
     // A host may be given limits, or be paused, before its first delivery.
     // Read, change, write: two operators at once must not undo one another.
     let _turn = api.controlling.lock().await;

@@ -14,6 +14,8 @@ use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 
 use super::Api;
+use super::caller::Asking;
+use super::problem::Problem;
 use crate::delivery::{ArbiterStats, HostCondition};
 
 type Rate = Gauge<f64, AtomicU64>;
@@ -75,7 +77,8 @@ pub(super) async fn count(
 }
 
 /// Writes all metrics.
-pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
+pub(super) async fn metrics(api: Asking) -> Result<HttpResponse, Problem> {
+    api.vet_operator()?;
     let mut registry = Registry::with_prefix("hostline");
     let Requests(requests) = api.requests.clone();
     registry.register("http_requests", "Requests to this API, by answer", requests);
@@ -84,7 +87,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     hosts(&api, &mut registry);
     arbiters(&api.engine.arbiters(), &mut registry);
     let mut text = String::new();
-    match encode(&mut text, &registry) {
+    Ok(match encode(&mut text, &registry) {
         Ok(()) => HttpResponse::Ok()
             .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
             .body(text),
@@ -92,7 +95,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
             log::error!("metrics could not be written: {error}");
             HttpResponse::InternalServerError().finish()
         }
-    }
+    })
 }
 
 fn deliveries(api: &Api, registry: &mut Registry) {

@@ -3,7 +3,6 @@
 
 mod batch;
 mod braze;
-#[allow(dead_code)] // used from the next commit on
 mod caller;
 mod compose;
 mod deliveries;
@@ -31,7 +30,7 @@ pub use problem::Problem;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
-use crate::compose::Composer;
+use crate::compose::Composers;
 use crate::config::Settings;
 use crate::delivery::Engine;
 use crate::model::Moment;
@@ -46,7 +45,7 @@ pub struct Api {
     settings: Arc<Settings>,
     clock: Clock,
     admission: Arc<Admission>,
-    composer: Arc<Composer>,
+    composers: Arc<Composers>,
     redrives: Redrives,
     requests: Requests,
     /// Held while a host's controls are read, changed and written.
@@ -65,14 +64,14 @@ impl Api {
         let admission =
             Admission::new(store.clone(), engine.clone(), settings.clone(), clock.clone());
         let admission = Arc::new(admission);
-        let composer = Composer::new(
+        let composers = Composers::new(
             admission.clone(),
             store.clone(),
             engine.clone(),
             settings.clone(),
             clock.clone(),
         );
-        let composer = Arc::new(composer);
+        let composers = Arc::new(composers);
         let started = clock.moment();
         web::Data::new(Self {
             store,
@@ -80,7 +79,7 @@ impl Api {
             settings,
             clock,
             admission,
-            composer,
+            composers,
             redrives: Redrives::default(),
             requests: Requests::default(),
             controlling: tokio::sync::Mutex::default(),
@@ -88,9 +87,10 @@ impl Api {
         })
     }
 
-    /// Who composes webhooks. It has to be opened before anything is asked, and to be conducted.
-    pub fn composer(&self) -> &Arc<Composer> {
-        &self.composer
+    /// Who compose webhooks. The one of a workspace has to be opened before anything is asked, and
+    /// all have to be conducted.
+    pub fn composers(&self) -> &Arc<Composers> {
+        &self.composers
     }
 }
 

@@ -171,6 +171,12 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, slug, title, detail.into())
     }
 
+    /// What concerns all workspaces is not for each of them.
+    pub fn of_operators() -> Self {
+        let detail = "this concerns all workspaces, so it takes a key of the default workspace";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail.into())
+    }
+
     /// The store cannot answer now.
     pub fn unavailable() -> Self {
         let detail = "the store cannot do this now; nothing was kept, and the same request may \

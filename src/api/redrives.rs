@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::Api;
+use super::caller::Asking;
 use super::deliveries::{COMPOSED, composed_term};
 use super::problem::Problem;
 use super::request::{json, read_json};
@@ -22,7 +22,7 @@ use crate::store::{DeliveryFilter, QueryError, StoreError};
 const CHUNK: usize = 500;
 /// Cancellations under way at once.
 const SIDE_BY_SIDE: usize = 64;
-/// Redrives that run at once.
+/// Redrives of one workspace that run at once.
 const RUNNING_MAX: usize = 4;
 /// Redrives whose progress is remembered.
 const KEPT: usize = 100;
@@ -65,7 +65,7 @@ struct FilterInput {
 
 impl FilterInput {
     /// The search terms that it names.
-    fn terms(&mut self, api: &Api) -> Vec<(String, String)> {
+    fn terms(&mut self, api: &Asking) -> Vec<(String, String)> {
         let mut terms: Vec<_> = std::mem::take(&mut self.metadata).into_iter().collect();
         let given = [
             self.campaign.take(),
@@ -85,6 +85,8 @@ impl FilterInput {
 #[derive(Clone, Debug, Serialize)]
 struct Progress {
     id: String,
+    #[serde(skip)]
+    workspace: u32,
     action: Action,
     state: &'static str,
     /// Deliveries looked at.
@@ -103,9 +105,10 @@ pub(super) struct Redrives(Arc<Mutex<VecDeque<Progress>>>);
 
 impl Redrives {
     /// Notes a new one; `None` when too many run.
-    fn begin(&self, action: Action, now: Timestamp) -> Option<Progress> {
+    fn begin(&self, workspace: u32, action: Action, now: Timestamp) -> Option<Progress> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.iter().filter(|progress| progress.ended_at.is_none()).count() >= RUNNING_MAX {
+        let runs = |one: &&Progress| one.workspace == workspace && one.ended_at.is_none();
+        if all.iter().filter(runs).count() >= RUNNING_MAX {
             return None;
         }
         if all.len() >= KEPT
@@ -115,6 +118,7 @@ impl Redrives {
         }
         let progress = Progress {
             id: format!("{:016x}", fastrand::u64(..)),
+            workspace,
             action,
             state: "running",
             matched: 0,
@@ -134,9 +138,9 @@ impl Redrives {
         }
     }
 
-    fn find(&self, id: &str) -> Option<Progress> {
+    fn find(&self, workspace: u32, id: &str) -> Option<Progress> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().find(|progress| progress.id == id).cloned()
+        all.iter().find(|one| one.workspace == workspace && one.id == id).cloned()
     }
 }
 
@@ -144,7 +148,7 @@ impl Redrives {
 pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     let input: Input = read_json(&request, payload).await?;
     let now = api.clock.wall();
@@ -160,7 +164,7 @@ pub(super) async fn create(
     if api.engine.is_stopping() {
         return Err(Problem::stopping());
     }
-    let Some(progress) = api.redrives.begin(input.action, now) else {
+    let Some(progress) = api.redrives.begin(api.caller.workspace, input.action, now) else {
         let detail = format!("{RUNNING_MAX} redrives run already; wait until one has ended");
         return Err(Problem::conflict("redrives-busy", detail));
     };
@@ -174,11 +178,8 @@ pub(super) async fn create(
 }
 
 /// Shows how far a redrive is.
-pub(super) async fn show(
-    id: web::Path<String>,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
-    match api.redrives.find(&id) {
+pub(super) async fn show(id: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
+    match api.redrives.find(api.caller.workspace, &id) {
         Some(progress) => Ok(json(StatusCode::OK, &progress)),
         None => {
             let detail = "there is no such redrive (progress is forgotten at a restart)";
@@ -188,7 +189,7 @@ pub(super) async fn show(
 }
 
 fn filter(
-    api: &Api,
+    api: &Asking,
     action: Action,
     mut input: FilterInput,
     now: Timestamp,
@@ -198,6 +199,7 @@ fn filter(
         HostName::parse(text).ok_or_else(|| Problem::field("/filter/host", "is not a host name"))
     });
     Ok(DeliveryFilter {
+        workspace: Some(api.caller.workspace),
         host: host.transpose()?,
         states: states(action, input.states.as_deref())?,
         trigger: None,
@@ -235,7 +237,7 @@ fn states(action: Action, words: Option<&[String]>) -> Result<Vec<StoredState>, 
     }
 }
 
-async fn run(api: web::Data<Api>, filter: DeliveryFilter, mut progress: Progress) {
+async fn run(api: Asking, filter: DeliveryFilter, mut progress: Progress) {
     progress.state = match steps(&api, filter, &mut progress).await {
         Ok(state) => state,
         Err(error) => {
@@ -248,7 +250,7 @@ async fn run(api: web::Data<Api>, filter: DeliveryFilter, mut progress: Progress
 }
 
 async fn steps(
-    api: &Api,
+    api: &Asking,
     filter: DeliveryFilter,
     progress: &mut Progress,
 ) -> Result<&'static str, QueryError> {

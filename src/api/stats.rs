@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::Api;
+use super::caller::Asking;
 use super::problem::Problem;
 use super::request::{Params, json};
 use crate::delivery::ArbiterStats;
@@ -47,11 +48,9 @@ struct Hosts {
 }
 
 /// Totals and actor stats.
-pub(super) async fn stats(
-    request: HttpRequest,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn stats(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
     Params::of(&request).finish("no parameters")?;
+    api.vet_operator()?;
     let arbiters = api.engine.arbiters();
     let sum = |field: fn(&ArbiterStats) -> u64| arbiters.iter().map(field).sum::<u64>();
     let now = api.clock.moment();

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::Api;
+use super::caller::Asking;
 use super::problem::Problem;
 use super::request::{read_body, vet_json_type};
 use crate::admission::{HOP_HEADER, Origin, is_traceparent, parse_idempotency_key};
@@ -16,7 +16,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     vet_json_type(&request)?;
     let idempotency_key = idempotency_key(request.headers())?;

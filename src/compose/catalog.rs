@@ -65,7 +65,10 @@ impl Composer {
         for kind in [Kind::Template, Kind::Campaign, Kind::Canvas] {
             let mut after = None;
             loop {
-                let page = self.store.scan(kind.record(), String::new(), after, PAGE).await?;
+                let page = self
+                    .store
+                    .scan(self.workspace, kind.record(), (String::new(), after), PAGE)
+                    .await?;
                 let last = page.last().map(|record| record.key.clone());
                 for record in &page {
                     match self.read_entry(kind, record).await {
@@ -243,7 +246,12 @@ impl Composer {
         };
         let records = kind.versions().ok_or_else(missing)?;
         let keys = vec![version_key(&entry.head.id, version)];
-        let record = self.store.records(records, keys).await.map_err(Refusal::from)?.remove(0);
+        let record = self
+            .store
+            .records(self.workspace, records, keys)
+            .await
+            .map_err(Refusal::from)?
+            .remove(0);
         let record = record.ok_or_else(missing)?;
         let document: Box<RawValue> = serde_json::from_slice(&record.value).map_err(unreadable)?;
         Ok(document.into())
@@ -338,7 +346,9 @@ impl Composer {
     /// Puts in the library what the store has, after a write whose outcome is not known.
     async fn read_again(&self, entry: &Entry) {
         let (kind, keys) = (entry.kind, vec![entry.head.id.clone()]);
-        let Ok(found) = self.store.records(kind.record(), keys).await else { return };
+        let Ok(found) = self.store.records(self.workspace, kind.record(), keys).await else {
+            return;
+        };
         let Some(record) = found.into_iter().next().flatten() else { return };
         if let Ok(stored) = self.read_entry(kind, &record).await {
             self.library.put(stored);

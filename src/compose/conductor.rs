@@ -89,7 +89,7 @@ impl Composer {
         let mut next: Option<Timestamp> = None;
         let mut trouble = None;
         for kind in [RecordKind::Schedule, RecordKind::Journey] {
-            let records = self.store.due(kind, PAGE).await?;
+            let records = self.store.due(self.workspace, kind, PAGE).await?;
             let now = self.clock.wall();
             let whole = records.len() == PAGE;
             let (due, later): (Vec<_>, Vec<_>) =

@@ -149,7 +149,10 @@ impl Composer {
     /// Keys of the journeys that wait for an event.
     async fn awaiting(&self, event: &Event) -> Result<Vec<String>, Refusal> {
         let prefix = awaiting_prefix(&event.external_id, &event.name);
-        let records = self.store.scan(RecordKind::Awaiting, prefix, None, AWAITING_MAX).await?;
+        let records = self
+            .store
+            .scan(self.workspace, RecordKind::Awaiting, (prefix, None), AWAITING_MAX)
+            .await?;
         records.iter().map(kept).collect()
     }
 

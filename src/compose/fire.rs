@@ -157,7 +157,7 @@ impl Composer {
             return Ok(Contacts::new());
         }
         let keys = recipients.iter().map(|id| contact_key(id, subject)).collect();
-        let records = self.store.records(RecordKind::Contact, keys).await?;
+        let records = self.store.records(self.workspace, RecordKind::Contact, keys).await?;
         let mut contacts = Contacts::with_capacity(recipients.len());
         for (id, record) in recipients.iter().zip(records) {
             let expect = expected(record.as_ref());
@@ -170,7 +170,8 @@ impl Composer {
 
     async fn progress(&self, campaign: &str) -> Result<(Progress, Expect), Refusal> {
         let keys = vec![campaign.to_owned()];
-        let record = self.store.records(RecordKind::Progress, keys).await?.remove(0);
+        let record =
+            self.store.records(self.workspace, RecordKind::Progress, keys).await?.remove(0);
         let expect = expected(record.as_ref());
         let progress = record.map(|record| kept(&record)).transpose()?.unwrap_or_default();
         Ok((progress, expect))

@@ -148,7 +148,11 @@ impl Composer {
     pub(super) async fn advance(&self, key: &str) -> Result<(), Refusal> {
         let _held = self.stripes.hold([journey_stripe(key)].into_iter()).await;
         let now = self.clock.wall();
-        let record = self.store.records(RecordKind::Journey, vec![key.to_owned()]).await?.remove(0);
+        let record = self
+            .store
+            .records(self.workspace, RecordKind::Journey, vec![key.to_owned()])
+            .await?
+            .remove(0);
         let Some(record) = record.filter(|record| record.due.is_some_and(|due| due <= now)) else {
             return Ok(());
         };
@@ -281,7 +285,8 @@ impl Composer {
         now: Timestamp,
     ) -> Result<usize, Refusal> {
         let mut woken = 0;
-        let records = self.store.records(RecordKind::Journey, keys.to_vec()).await?;
+        let records =
+            self.store.records(self.workspace, RecordKind::Journey, keys.to_vec()).await?;
         for record in records.into_iter().flatten() {
             let mut kept: KeptJourney = kept(&record)?;
             let Journey { canvas, version, .. } = &kept.journey;

@@ -9,6 +9,7 @@ mod batch;
 mod campaign;
 mod canvas;
 mod catalog;
+mod composers;
 mod conductor;
 pub mod document;
 pub mod eligibility;
@@ -41,6 +42,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, Notify};
 
 pub use self::catalog::Action;
+pub use self::composers::Composers;
 use self::conductor::Failing;
 pub use self::entry::{Entry, Head, Kind, Status};
 pub use self::events::{Event, Started};
@@ -59,10 +61,11 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::delivery::Engine;
 use crate::model::Timestamp;
-use crate::store::{Activity, Store, StoreError, Writes};
+use crate::store::{Activity, Store, Writes};
 
-/// Composes webhooks. One for the process.
+/// Composes the webhooks of one workspace.
 pub struct Composer {
+    workspace: u32,
     admission: Arc<Admission>,
     store: Arc<dyn Store>,
     engine: Arc<dyn Engine>,
@@ -81,8 +84,9 @@ pub struct Composer {
 }
 
 impl Composer {
-    /// A composer with an empty catalog; see [`Self::open`].
-    pub fn new(
+    /// A composer of admission's workspace, with an empty catalog: it has to be read before
+    /// anything is asked.
+    fn new(
         admission: Arc<Admission>,
         store: Arc<dyn Store>,
         engine: Arc<dyn Engine>,
@@ -90,6 +94,7 @@ impl Composer {
         clock: Clock,
     ) -> Self {
         Self {
+            workspace: admission.workspace(),
             admission,
             store,
             engine,
@@ -102,11 +107,6 @@ impl Composer {
             editing: Mutex::default(),
             nudge: Notify::new(),
         }
-    }
-
-    /// Reads the catalog. Nothing may be asked before.
-    pub async fn open(&self) -> Result<(), StoreError> {
-        self.read_catalog().await
     }
 
     /// Lets a trigger in, whatever it names: webhooks of its own, a template, a campaign, a canvas.

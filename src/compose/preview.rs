@@ -346,7 +346,10 @@ impl Composer {
     ) -> Result<bool, Refusal> {
         let mut after = None;
         while tally.recipients < DRY_RUN_MAX {
-            let page = self.store.scan(RecordKind::Recipient, String::new(), after, PAGE).await?;
+            let page = self
+                .store
+                .scan(self.workspace, RecordKind::Recipient, (String::new(), after), PAGE)
+                .await?;
             let named =
                 |key: &String| SendRecipient { external_id: key.clone(), properties: Map::new() };
             let recipients: Vec<_> = page.iter().map(|record| named(&record.key)).collect();

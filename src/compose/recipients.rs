@@ -91,7 +91,7 @@ impl Composer {
             return Ok(HashMap::new());
         }
         let keys: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        let records = self.store.records(RecordKind::Recipient, keys).await?;
+        let records = self.store.records(self.workspace, RecordKind::Recipient, keys).await?;
         let mut people = HashMap::with_capacity(ids.len());
         for (id, record) in ids.iter().zip(records) {
             let attributes = match record {
@@ -131,7 +131,7 @@ impl Composer {
 
     async fn profiles(&self, ids: &[&str]) -> Result<HashMap<String, Profile>, Refusal> {
         let keys: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        let records = self.store.records(RecordKind::Recipient, keys).await?;
+        let records = self.store.records(self.workspace, RecordKind::Recipient, keys).await?;
         let mut profiles = HashMap::with_capacity(ids.len());
         for (id, record) in ids.iter().zip(records) {
             let found = record.as_ref().map(profile).transpose()?;
@@ -145,7 +145,8 @@ impl Composer {
     /// One recipient's profile.
     pub async fn recipient(&self, external_id: &str) -> Result<Recipient, Refusal> {
         let keys = vec![external_id.to_owned()];
-        let record = self.store.records(RecordKind::Recipient, keys).await?.remove(0);
+        let record =
+            self.store.records(self.workspace, RecordKind::Recipient, keys).await?.remove(0);
         record.as_ref().map(profile).transpose()?.ok_or_else(|| not_found(external_id))
     }
 
@@ -155,8 +156,10 @@ impl Composer {
         after: Option<String>,
         limit: usize,
     ) -> Result<(Vec<Recipient>, Option<String>), Refusal> {
-        let records =
-            self.store.scan(RecordKind::Recipient, String::new(), after, limit + 1).await?;
+        let records = self
+            .store
+            .scan(self.workspace, RecordKind::Recipient, (String::new(), after), limit + 1)
+            .await?;
         let more = records.len() > limit;
         let page: Vec<Recipient> =
             records.iter().take(limit).map(profile).collect::<Result<_, _>>()?;
@@ -193,8 +196,11 @@ impl Composer {
         let contacts = self.of_recipient(RecordKind::Contact, external_id).await?;
         let journeys = self.of_recipient(RecordKind::Journey, external_id).await?;
         let deliveries = self.deliveries_of(external_id, Vec::new(), None).await?.rows;
-        let filter =
-            ActivityFilter { recipient: Some(external_id.to_owned()), ..ActivityFilter::default() };
+        let filter = ActivityFilter {
+            workspace: self.workspace,
+            recipient: Some(external_id.to_owned()),
+            ..ActivityFilter::default()
+        };
         let activity = self.store.activity(filter, None, EXPORT_DELIVERIES).await;
         let activity = activity.map_err(query_refusal)?.rows;
         let profile = match self.recipient(external_id).await {
@@ -288,7 +294,7 @@ impl Composer {
         let prefix = format!("{external_id}{SEPARATOR}");
         let (mut all, mut after) = (Vec::new(), None);
         loop {
-            let page = self.store.scan(kind, prefix.clone(), after, 500).await?;
+            let page = self.store.scan(self.workspace, kind, (prefix.clone(), after), 500).await?;
             after = page.last().map(|record| record.key.clone());
             let whole = page.len() == 500;
             all.extend(page);
@@ -305,7 +311,8 @@ impl Composer {
         after: Option<String>,
     ) -> Result<Page<DeliveryRecord>, Refusal> {
         let metadata = vec![(Provenance::tag("recipient"), external_id.to_owned())];
-        let filter = DeliveryFilter { metadata, states, ..DeliveryFilter::default() };
+        let workspace = Some(self.workspace);
+        let filter = DeliveryFilter { workspace, metadata, states, ..DeliveryFilter::default() };
         self.store.list(filter, after, EXPORT_DELIVERIES).await.map_err(query_refusal)
     }
 }

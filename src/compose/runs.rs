@@ -26,8 +26,11 @@ impl Composer {
     pub(super) async fn run_schedule(&self, key: &str) -> Result<(), Refusal> {
         let _running = self.running.hold([key.to_owned()].into_iter()).await;
         let now = self.clock.wall();
-        let record =
-            self.store.records(RecordKind::Schedule, vec![key.to_owned()]).await?.remove(0);
+        let record = self
+            .store
+            .records(self.workspace, RecordKind::Schedule, vec![key.to_owned()])
+            .await?
+            .remove(0);
         let Some(record) = record.filter(|record| record.due.is_some_and(|due| due <= now)) else {
             return Ok(());
         };
@@ -161,8 +164,10 @@ impl Composer {
             SendTo::Nobody => Ok(whole(Vec::new(), true)),
             SendTo::Recipients(recipients) => Ok(whole(recipients.clone(), false)),
             SendTo::Everyone => {
-                let records =
-                    self.store.scan(RecordKind::Recipient, String::new(), after, PAGE + 1).await?;
+                let records = self
+                    .store
+                    .scan(self.workspace, RecordKind::Recipient, (String::new(), after), PAGE + 1)
+                    .await?;
                 let is_last = records.len() <= PAGE;
                 let ids = records.iter().take(PAGE).map(|record| record.key.as_str());
                 let recipients: Vec<_> = ids.map(named).collect();

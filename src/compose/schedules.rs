@@ -83,7 +83,7 @@ impl Composer {
 
     /// Scheduled sends, the next first.
     pub async fn schedules(&self) -> Result<Vec<Scheduled>, Refusal> {
-        let records = self.store.due(RecordKind::Schedule, LIST_MAX).await?;
+        let records = self.store.due(self.workspace, RecordKind::Schedule, LIST_MAX).await?;
         records.iter().map(kept).collect()
     }
 
@@ -127,7 +127,11 @@ impl Composer {
     }
 
     async fn find_schedule(&self, id: &str) -> Result<(Scheduled, Expect), Refusal> {
-        let record = self.store.records(RecordKind::Schedule, vec![id.to_owned()]).await?.remove(0);
+        let record = self
+            .store
+            .records(self.workspace, RecordKind::Schedule, vec![id.to_owned()])
+            .await?
+            .remove(0);
         let missing =
             || Refusal::NotFound { what: "schedule", name: id.chars().take(100).collect() };
         let record = record.ok_or_else(missing)?;
@@ -189,7 +193,8 @@ impl Composer {
         now: Timestamp,
     ) -> Result<Option<RecordWrite>, Refusal> {
         let keys = vec![head.id.clone()];
-        let record = self.store.records(RecordKind::Schedule, keys).await?.remove(0);
+        let record =
+            self.store.records(self.workspace, RecordKind::Schedule, keys).await?.remove(0);
         let expect = expected(record.as_ref());
         let before: Option<Scheduled> = record.as_ref().map(kept).transpose()?;
         let Trigger::Schedule(schedule) = &campaign.document.trigger else {

@@ -65,8 +65,13 @@ pub trait Engine: Send + Sync + 'static {
         controls: HostControls,
     ) -> BoxFuture<'static, Result<(), StoreError>>;
 
-    /// Cancels all that is owed to a host but what is in flight; answers how many.
-    fn purge(&self, host: HostName) -> BoxFuture<'static, Result<u64, StoreError>>;
+    /// Cancels all that is owed to a host, or all that one workspace owes it, but what is in
+    /// flight; answers how many.
+    fn purge(
+        &self,
+        host: HostName,
+        workspace: Option<u32>,
+    ) -> BoxFuture<'static, Result<u64, StoreError>>;
 
     /// What operators asked of a host, from memory (the default for most hosts).
     fn controls(&self, host: &HostName) -> HostControls;

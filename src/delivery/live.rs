@@ -181,14 +181,19 @@ impl Parts {
         Ok(())
     }
 
-    async fn purge(self: Arc<Self>, host: HostName) -> Result<u64, StoreError> {
+    async fn purge(
+        self: Arc<Self>,
+        host: HostName,
+        workspace: Option<u32>,
+    ) -> Result<u64, StoreError> {
         let Some(number) = self.number(&host).await? else { return Ok(0) };
         let mut purged = 0;
         loop {
             let out = self.in_flight_of(number, &host).await;
             let page = self.around.store.page(number, PURGE + out.len()).await?;
+            let meant = page.iter().filter(|e| workspace.is_none_or(|lane| e.lane == lane));
             let ids: Vec<DeliveryId> =
-                page.iter().map(|entry| entry.id).filter(|id| !out.contains(id)).collect();
+                meant.map(|entry| entry.id).filter(|id| !out.contains(id)).collect();
             if ids.is_empty() {
                 return Ok(purged);
             }
@@ -244,11 +249,15 @@ impl Engine for LiveEngine {
         self.0.clone().control(host, controls).boxed()
     }
 
-    fn purge(&self, host: HostName) -> BoxFuture<'static, Result<u64, StoreError>> {
+    fn purge(
+        &self,
+        host: HostName,
+        workspace: Option<u32>,
+    ) -> BoxFuture<'static, Result<u64, StoreError>> {
         let parts = self.0.clone();
         async move {
             // In a task of its own: a caller who gives up must not leave a queue half purged.
-            let purged = actix_rt::spawn(parts.purge(host)).await;
+            let purged = actix_rt::spawn(parts.purge(host, workspace)).await;
             purged.unwrap_or_else(|_| Err(StoreError::Unavailable("the purge broke off".into())))
         }
         .boxed()

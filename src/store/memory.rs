@@ -88,7 +88,9 @@ impl DeliveryStore for MemoryStore {
             if first.is_some_and(|first| state.row(first.id).is_some()) {
                 return Ok(Accepted::New);
             }
-            if let Some(place) = state.records.stale(&acceptance.writes.records) {
+            if let Some(place) =
+                state.records.stale(acceptance.workspace, &acceptance.writes.records)
+            {
                 return Ok(Accepted::Stale(place));
             }
             let owed = state.counts.pending + state.counts.parked;
@@ -98,7 +100,7 @@ impl DeliveryStore for MemoryStore {
             for delivery in acceptance.deliveries {
                 state.insert(delivery, fresh);
             }
-            state.records.write(acceptance.at, acceptance.writes);
+            state.records.write((acceptance.workspace, acceptance.at), acceptance.writes);
             if let Some(used) = acceptance.idempotency {
                 state.idempotency.insert((used.workspace, used.key.clone()), used);
             }
@@ -233,10 +235,16 @@ impl HostStore for MemoryStore {
         self.read(|state| state.numbers.get(&name).and_then(|number| state.host(*number)))
     }
 
-    fn hosts(&self, after: Option<HostName>, limit: usize) -> StoreFuture<Vec<HostRecord>> {
+    fn hosts(
+        &self,
+        workspace: Option<u32>,
+        after: Option<HostName>,
+        limit: usize,
+    ) -> StoreFuture<Vec<HostRecord>> {
         self.read(|state| {
             let later = |name: &HostName| after.as_ref().is_none_or(|after| name > after);
-            let numbers = state.numbers.iter().filter(|(name, _)| later(name));
+            let sent = |name: &HostName| workspace.is_none_or(|lane| state.has_sent(lane, name));
+            let numbers = state.numbers.iter().filter(|(name, _)| later(name) && sent(name));
             numbers.filter_map(|(_, number)| state.host(*number)).take(limit).collect()
         })
     }
@@ -328,22 +336,28 @@ impl QueryStore for MemoryStore {
 }
 
 impl RecordStore for MemoryStore {
-    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>> {
-        self.read(|state| keys.iter().map(|key| state.records.get(kind, key)).collect())
+    fn records(
+        &self,
+        workspace: u32,
+        kind: RecordKind,
+        keys: Vec<String>,
+    ) -> StoreFuture<Vec<Option<Record>>> {
+        self.read(|state| keys.iter().map(|key| state.records.get(workspace, kind, key)).collect())
     }
 
     fn scan(
         &self,
+        workspace: u32,
         kind: RecordKind,
-        prefix: String,
-        after: Option<String>,
+        (prefix, after): (String, Option<String>),
         limit: usize,
     ) -> StoreFuture<Vec<Record>> {
-        self.read(|state| state.records.scan(kind, &prefix, after.as_deref(), limit))
+        let after = after.as_deref();
+        self.read(|state| state.records.scan((workspace, kind), (&prefix, after), limit))
     }
 
-    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
-        self.read(|state| state.records.due(kind, limit))
+    fn due(&self, workspace: u32, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.read(|state| state.records.due(workspace, kind, limit))
     }
 
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {

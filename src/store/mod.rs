@@ -34,6 +34,8 @@ pub type StoreFuture<T> = BoxFuture<'static, Result<T, StoreError>>;
 /// The deliveries of one trigger and what is written beside them, accepted whole or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Acceptance {
+    /// Whose records and activity are written. Deliveries carry theirs themselves.
+    pub workspace: u32,
     /// When.
     pub at: Timestamp,
     /// Their host numbers come from [`HostStore::number`]. May be none where something is written.
@@ -48,7 +50,8 @@ impl Acceptance {
     /// Deliveries alone, accepted when the first of them says.
     pub fn of(deliveries: Vec<Arc<Delivery>>) -> Self {
         let at = deliveries.first().map_or(Timestamp::default(), |delivery| delivery.accepted);
-        Self { at, deliveries, ..Self::default() }
+        let workspace = deliveries.first().map_or(0, |delivery| delivery.workspace);
+        Self { workspace, at, deliveries, ..Self::default() }
     }
 }
 
@@ -123,6 +126,8 @@ pub type Released = Vec<(HostName, Pending)>;
 pub struct DeliveryRecord {
     /// Which.
     pub id: DeliveryId,
+    /// The workspace that it belongs to.
+    pub workspace: u32,
     /// Its trigger.
     pub trigger: TriggerId,
     /// Its host.
@@ -164,6 +169,8 @@ pub struct DeliveryRecord {
 /// Which deliveries a list shows; every field narrows.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
+    /// Only of this workspace; `None` means all.
+    pub workspace: Option<u32>,
     /// Only this host.
     pub host: Option<HostName>,
     /// Only these states; empty means all.
@@ -338,8 +345,14 @@ pub trait HostStore: Send + Sync + 'static {
     /// What is kept of a host; `None` when it was never seen.
     fn host(&self, name: HostName) -> StoreFuture<Option<HostRecord>>;
 
-    /// All hosts by name, after `after`, at most `limit`.
-    fn hosts(&self, after: Option<HostName>, limit: usize) -> StoreFuture<Vec<HostRecord>>;
+    /// Hosts by name, after `after`, at most `limit`: all, or those that a workspace has
+    /// deliveries for.
+    fn hosts(
+        &self,
+        workspace: Option<u32>,
+        after: Option<HostName>,
+        limit: usize,
+    ) -> StoreFuture<Vec<HostRecord>>;
 
     /// Every host whose controls are not the default (for admission, at start).
     fn controlled(&self) -> StoreFuture<Vec<(HostName, HostControls)>>;

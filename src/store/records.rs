@@ -50,7 +50,7 @@ pub enum RecordKind {
 /// A record as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Unique within its kind.
+    /// Unique within its workspace and kind.
     pub key: String,
     /// 1 when it was first written, one more with each write.
     pub version: u64,
@@ -76,7 +76,7 @@ pub enum Expect {
 pub struct RecordWrite {
     /// What it is about.
     pub kind: RecordKind,
-    /// Unique within its kind.
+    /// Unique within its workspace and kind.
     pub key: String,
     /// What has to be so, else nothing of the whole acceptance is written.
     pub expect: Expect,
@@ -139,6 +139,8 @@ pub struct Activity {
 /// Which entries of the activity log a list shows; every field narrows.
 #[derive(Clone, Debug, Default)]
 pub struct ActivityFilter {
+    /// Only of this workspace.
+    pub workspace: u32,
     /// Only of this template, campaign or canvas.
     pub subject: Option<String>,
     /// Only of this kind.
@@ -165,25 +167,31 @@ impl Writes {
     }
 }
 
-/// Reading what composition keeps.
+/// Reading what composition keeps. The records of one workspace are not seen from another.
 pub trait RecordStore: Send + Sync + 'static {
     /// The records of these keys, in their order; `None` where there is none.
-    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>>;
+    fn records(
+        &self,
+        workspace: u32,
+        kind: RecordKind,
+        keys: Vec<String>,
+    ) -> StoreFuture<Vec<Option<Record>>>;
 
-    /// Records whose key begins with `prefix`, in order of key, from the one after `after`, at
-    /// most `limit`.
+    /// Records whose key begins with a prefix, in order of key, from the one after another key, at
+    /// most `limit`: `range` is the prefix and that key.
     fn scan(
         &self,
+        workspace: u32,
         kind: RecordKind,
-        prefix: String,
-        after: Option<String>,
+        range: (String, Option<String>),
         limit: usize,
     ) -> StoreFuture<Vec<Record>>;
 
     /// The records of a kind that have a due time, earliest first, at most `limit`.
-    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>>;
+    fn due(&self, workspace: u32, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>>;
 
-    /// The counts of a subject in `[from, until)`, in order of hour.
+    /// The counts of a subject in `[from, until)`, in order of hour. Subjects are ids that no two
+    /// workspaces share, so that whoever may name one may see it.
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>>;
 
     /// A page of the activity log, newest first. `limit` is 1 to 1,000.

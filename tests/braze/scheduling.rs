@@ -100,9 +100,9 @@ async fn attributes_of_a_scheduled_recipient_are_written_at_once() {
         "attributes": {"first_name": "Ada"}});
     let body = json!({"campaign_id": id, "recipients": [recipient], "schedule": at(60)});
     let made = made(&house, "/campaigns/trigger/schedule/create", body).await;
-    let profile = house.api.composer().recipient("u1").await.expect("a profile");
+    let profile = house.composer().recipient("u1").await.expect("a profile");
     assert_eq!(profile.attributes["first_name"], "Ada");
-    let scheduled = house.api.composer().scheduled(made["schedule_id"].as_str().unwrap()).await;
+    let scheduled = house.composer().scheduled(made["schedule_id"].as_str().unwrap()).await;
     let hostline::compose::ScheduledWhat::Send(send) = scheduled.expect("a schedule").what else {
         panic!("a send");
     };

@@ -64,7 +64,7 @@ async fn who_has_no_profile_gets_nothing_and_is_named() {
     assert!(errors[0]["type"].as_str().unwrap().contains("no recipient \"stranger\""));
     let names: Vec<Value> = bodies(&house).await.iter().map(|body| body["name"].clone()).collect();
     assert_eq!(names, ["Nel", "Ida"]);
-    assert!(house.api.composer().recipient("other").await.is_err());
+    assert!(house.composer().recipient("other").await.is_err());
 }
 
 #[actix_web::test]

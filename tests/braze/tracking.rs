@@ -10,7 +10,7 @@ const TRACK: &str = "/users/track";
 const TIME: &str = "2026-11-24T09:00:00Z";
 
 async fn attributes(house: &House, id: &str) -> Value {
-    let recipient = house.api.composer().recipient(id).await.expect("there is a profile");
+    let recipient = house.composer().recipient(id).await.expect("there is a profile");
     Value::Object(recipient.attributes)
 }
 
@@ -52,7 +52,7 @@ async fn update_of_existing_ones_creates_nobody() {
         (&json!(1), &json!(1))
     );
     for id in ["u1", "u2"] {
-        assert!(house.api.composer().recipient(id).await.is_err(), "{id}");
+        assert!(house.composer().recipient(id).await.is_err(), "{id}");
     }
 }
 

@@ -28,13 +28,13 @@ pub async fn live(house: &House, kind: Kind, document: Value) -> String {
 
 /// Makes an entry; answers its id.
 pub async fn draft(house: &House, kind: Kind, document: Value) -> String {
-    let made = house.api.composer().create(kind, document.to_string().as_bytes()).await;
+    let made = house.composer().create(kind, document.to_string().as_bytes()).await;
     made.expect("a document that works").head.id.clone()
 }
 
 /// Changes an entry's status.
 pub async fn act(house: &House, kind: Kind, id: &str, action: Action) {
-    house.api.composer().set_status(kind, id, action).await.expect("the status allows it");
+    house.composer().set_status(kind, id, action).await.expect("the status allows it");
 }
 
 /// A live campaign that the API triggers and that shows its recipient and properties.
@@ -96,7 +96,7 @@ pub async fn pass(house: &House, seconds: u64) {
     let mut before = None;
     for _ in 0..100 {
         // When nothing is due any more it answers the same as before.
-        let next = Some(house.api.composer().tick().await.expect("it goes on"));
+        let next = Some(house.composer().tick().await.expect("it goes on"));
         if next == before {
             return;
         }

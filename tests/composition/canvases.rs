@@ -240,7 +240,7 @@ async fn an_archived_canvas_ends_its_journeys() {
     assert_eq!(world.event("anna", "booked", json!({"item": "bed"})).await["journeys"], 0);
     world.pass(hours(80)).await;
     assert_eq!(says(&world, "anna").await, [""; 0]);
-    let kept = world.store.scan(hostline::store::RecordKind::Awaiting, String::new(), None, 10);
+    let kept = world.store.scan(0, hostline::store::RecordKind::Awaiting, Default::default(), 10);
     assert_eq!(kept.await.expect("works"), [], "nothing is left behind");
     assert_eq!(world.counts("canvases", &id).await, json!({"entered": 1, "exited": 1}));
 }

@@ -96,16 +96,16 @@ async fn a_lost_answer_repeats_no_step_and_no_page() {
     world.trigger(json!({"canvas": "j", "recipients": recipients("anna", 1)})).await;
     for _ in 0..8 {
         lose(&world);
-        let _rests = world.api.composer().tick().await;
+        let _rests = world.composer().tick().await;
     }
     tokio::time::advance(secs(5)).await;
     for _ in 0..8 {
         lose(&world);
-        let _rests = world.api.composer().tick().await;
+        let _rests = world.composer().tick().await;
     }
     for _ in 0..10 {
         tokio::time::advance(secs(60)).await;
-        let _rests = world.api.composer().tick().await;
+        let _rests = world.composer().tick().await;
     }
     assert_eq!(world.deliveries("canvas=j").await.len(), 3);
     let counts = world.counts("canvases", &id).await;
@@ -136,7 +136,7 @@ async fn a_full_store_delays_journeys_and_loses_none() {
     for _ in 0..50 {
         refuse(&world, StoreError::Full { max_pending: 1 });
         refuse(&world, StoreError::Full { max_pending: 1 });
-        assert!(world.api.composer().tick().await.is_err(), "it rests and tries again");
+        assert!(world.composer().tick().await.is_err(), "it rests and tries again");
     }
     world.settle_down().await;
     assert_eq!(world.deliveries("").await.len(), 2);
@@ -153,10 +153,10 @@ async fn a_store_that_is_away_for_a_while_puts_no_journey_aside() {
         refuse(&world, StoreError::Unavailable("disk".into()));
         // Where it asks to put the record aside, that fails too.
         refuse(&world, StoreError::Unavailable("disk".into()));
-        let _rests = world.api.composer().tick().await;
+        let _rests = world.composer().tick().await;
     }
     for _ in 0..40 {
-        let _rests = world.api.composer().tick().await;
+        let _rests = world.composer().tick().await;
     }
     world.settle_down().await;
     assert_eq!(world.deliveries("").await.len(), 1);
@@ -197,7 +197,7 @@ async fn a_record_that_always_fails_is_put_aside_and_holds_up_nobody() {
     let of_anna = world.see("/v1/activity?recipient=anna&subject=canvas&limit=1").await;
     assert_eq!(of_anna["data"][0]["kind"], "put_aside");
     for kind in [RecordKind::Schedule, RecordKind::Journey] {
-        let due = world.store.due(kind, 1_000).await.expect("works");
+        let due = world.store.due(0, kind, 1_000).await.expect("works");
         assert!(due.iter().all(|record| record.due > Some(world.now().plus(secs(1_800)))));
     }
     world.pass(hours(2)).await;

@@ -61,7 +61,7 @@ async fn broadcast(world: &World, what: SendWhat) {
     let envelope = hostline::admission::Envelope::plain(world.now(), 0, &world.settings);
     let send = plain(what, SendTo::Everyone);
     let request = bytes::Bytes::new();
-    let sent = world.api.composer().send(&send, &request, envelope, world.now()).await;
+    let sent = world.composer().send(&send, &request, envelope, world.now()).await;
     assert_eq!(sent.expect("it is taken").deliveries, 0, "it goes in the background");
 }
 
@@ -310,7 +310,7 @@ async fn a_scheduled_send_to_a_paused_campaign_is_not_sent_and_recorded() {
     let world = World::new().await;
     let id = world.live("campaigns", scheduled(json!({"type": "api"}), json!({}))).await;
     let nobody = || plain(SendWhat::Campaign("c".into()), SendTo::Nobody);
-    let composer = world.api.composer().clone();
+    let composer = world.composer();
     let first = composer.schedule(&nobody(), NOW.plus(hours(1))).await.expect("taken");
     composer.schedule(&nobody(), NOW.plus(hours(2))).await.expect("taken");
     assert_eq!(world.see(&format!("/v1/schedules/{first}")).await["id"], first.as_str());
@@ -331,7 +331,7 @@ async fn a_scheduled_send_can_be_taken_back() {
     let world = World::new().await;
     let id = world.live("campaigns", scheduled(json!({"type": "api"}), json!({}))).await;
     let send = plain(SendWhat::Campaign("c".into()), SendTo::Nobody);
-    let composer = world.api.composer().clone();
+    let composer = world.composer();
     let scheduled = composer.schedule(&send, NOW.plus(hours(1))).await.expect("taken");
     let gone = world.delete(&format!("/v1/schedules/{scheduled}")).await;
     assert_eq!(gone.status, 200, "{}", gone.text);

@@ -58,6 +58,11 @@ pub struct World {
 }
 
 impl World {
+    /// The composer of the default workspace.
+    pub fn composer(&self) -> std::sync::Arc<hostline::compose::Composer> {
+        self.api.composers().of(0).expect("it is open")
+    }
+
     /// A world over the memory store.
     pub async fn new() -> Self {
         Self::with(|_| {}).await
@@ -97,7 +102,7 @@ impl World {
         let clock = Clock::of_runtime(NOW);
         let shared = Arc::new(settings.clone());
         let api = Api::new(store.clone(), engine.clone(), shared, clock.clone());
-        api.composer().open().await.expect("the catalog opens");
+        api.composers().open(0).await.expect("the catalog opens");
         Self { store, faulty, engine, settings, api, clock, _directory: directory }
     }
 
@@ -112,7 +117,7 @@ impl World {
         self.engine = FakeEngine::new(self.store.clone(), NOW);
         let (store, clock) = (self.store.clone(), self.clock.clone());
         self.api = Api::new(store, self.engine.clone(), settings, clock);
-        self.api.composer().open().await.expect("the catalog opens");
+        self.api.composers().open(0).await.expect("the catalog opens");
     }
 
     pub fn now(&self) -> Timestamp {
@@ -138,7 +143,7 @@ impl World {
 
     /// One look at what is due.
     pub async fn tick(&self) -> Option<Timestamp> {
-        self.api.composer().tick().await.expect("the store works")
+        self.composer().tick().await.expect("the store works")
     }
 
     pub async fn send(&self, request: test::TestRequest) -> Answer {

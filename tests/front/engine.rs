@@ -125,10 +125,15 @@ impl Engine for FakeEngine {
         ready(Ok(())).boxed()
     }
 
-    fn purge(&self, host: HostName) -> BoxFuture<'static, Result<u64, StoreError>> {
+    fn purge(
+        &self,
+        host: HostName,
+        workspace: Option<u32>,
+    ) -> BoxFuture<'static, Result<u64, StoreError>> {
         let (store, now) = (self.store.clone(), self.now);
         async move {
-            let filter = DeliveryFilter { host: Some(host), ..DeliveryFilter::default() };
+            let filter =
+                DeliveryFilter { workspace, host: Some(host), ..DeliveryFilter::default() };
             let page = store.list(filter, None, 1000).await.expect("lists");
             let mut purged = 0;
             for record in page.rows {

@@ -112,8 +112,13 @@ impl HostStore for FaultyStore {
     fn host(&self, name: HostName) -> StoreFuture<Option<HostRecord>> {
         self.inner.host(name)
     }
-    fn hosts(&self, after: Option<HostName>, limit: usize) -> StoreFuture<Vec<HostRecord>> {
-        self.inner.hosts(after, limit)
+    fn hosts(
+        &self,
+        workspace: Option<u32>,
+        after: Option<HostName>,
+        limit: usize,
+    ) -> StoreFuture<Vec<HostRecord>> {
+        self.inner.hosts(workspace, after, limit)
     }
     fn controlled(&self) -> StoreFuture<Vec<(HostName, HostControls)>> {
         self.inner.controlled()
@@ -156,20 +161,25 @@ impl QueryStore for FaultyStore {
 }
 
 impl RecordStore for FaultyStore {
-    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>> {
-        self.inner.records(kind, keys)
+    fn records(
+        &self,
+        workspace: u32,
+        kind: RecordKind,
+        keys: Vec<String>,
+    ) -> StoreFuture<Vec<Option<Record>>> {
+        self.inner.records(workspace, kind, keys)
     }
     fn scan(
         &self,
+        workspace: u32,
         kind: RecordKind,
-        prefix: String,
-        after: Option<String>,
+        from: (String, Option<String>),
         limit: usize,
     ) -> StoreFuture<Vec<Record>> {
-        self.inner.scan(kind, prefix, after, limit)
+        self.inner.scan(workspace, kind, from, limit)
     }
-    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
-        self.inner.due(kind, limit)
+    fn due(&self, workspace: u32, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.inner.due(workspace, kind, limit)
     }
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
         self.inner.tally(subject, from, until)

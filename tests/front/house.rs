@@ -58,6 +58,12 @@ impl Answer {
 }
 
 impl House {
+    /// The composer of the default workspace.
+    #[allow(dead_code)] // not every test composes
+    pub fn composer(&self) -> std::sync::Arc<hostline::compose::Composer> {
+        self.api.composers().of(0).expect("it is open")
+    }
+
     /// A house whose time stands still, so that what it shows can be foretold.
     pub fn new() -> Self {
         tokio::time::pause();
@@ -77,6 +83,7 @@ impl House {
         let engine = FakeEngine::new(store.clone(), NOW);
         let clock = Clock::of_runtime(NOW);
         let api = Api::new(store.clone(), engine.clone(), Arc::new(settings.clone()), clock);
+        futures::executor::block_on(api.composers().open(0)).expect("the catalog opens");
         Self { store, engine, settings, api }
     }
 

@@ -209,6 +209,7 @@ fn batch(data: &[u8], piece: usize) -> (u16, Value, usize) {
             door.settings.clone(),
             door.clock.clone(),
         );
+        futures::executor::block_on(api.composers().open(0)).expect("the catalog opens");
         let app = test::init_service(App::new().configure(api::configure(api))).await;
         let request = test::TestRequest::post().uri("/v1/triggers/batch");
         let request = request.insert_header(("content-type", "application/x-ndjson")).to_request();

@@ -198,8 +198,13 @@ impl HostStore for Faulty {
         self.call(false, |store| store.host(name))
     }
 
-    fn hosts(&self, after: Option<HostName>, limit: usize) -> StoreFuture<Vec<HostRecord>> {
-        self.call(false, move |store| store.hosts(after, limit))
+    fn hosts(
+        &self,
+        workspace: Option<u32>,
+        after: Option<HostName>,
+        limit: usize,
+    ) -> StoreFuture<Vec<HostRecord>> {
+        self.call(false, move |store| store.hosts(workspace, after, limit))
     }
 
     fn controlled(&self) -> StoreFuture<Vec<(HostName, HostControls)>> {
@@ -249,20 +254,25 @@ impl QueryStore for Faulty {
 }
 
 impl RecordStore for Faulty {
-    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>> {
-        self.call(false, move |store| store.records(kind, keys))
+    fn records(
+        &self,
+        workspace: u32,
+        kind: RecordKind,
+        keys: Vec<String>,
+    ) -> StoreFuture<Vec<Option<Record>>> {
+        self.call(false, move |store| store.records(workspace, kind, keys))
     }
     fn scan(
         &self,
+        workspace: u32,
         kind: RecordKind,
-        prefix: String,
-        after: Option<String>,
+        from: (String, Option<String>),
         limit: usize,
     ) -> StoreFuture<Vec<Record>> {
-        self.call(false, move |store| store.scan(kind, prefix, after, limit))
+        self.call(false, move |store| store.scan(workspace, kind, from, limit))
     }
-    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
-        self.call(false, move |store| store.due(kind, limit))
+    fn due(&self, workspace: u32, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.call(false, move |store| store.due(workspace, kind, limit))
     }
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
         self.call(false, move |store| store.tally(subject, from, until))

@@ -319,7 +319,7 @@ impl History<'_> {
         }
         let out: HashSet<DeliveryId> =
             self.world.receivers(|receivers| receivers[host].open.values().copied().collect());
-        let purged = life.engine.purge(self.names[host].clone()).await;
+        let purged = life.engine.purge(self.names[host].clone(), None).await;
         self.world.say(&format!("purged: {purged:?}"));
         if purged.is_err() {
             return;

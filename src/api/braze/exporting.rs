@@ -1,14 +1,15 @@
 //! The routes that show campaigns and canvases.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use super::error::BrazeError;
 use super::exports::{self, Shown, Templates};
 use super::queries::{self, ListQuery, PAGE};
 use super::sends::Kind;
-use super::{Api, document, find, refused, series};
+use super::{document, find, refused, series};
+use crate::api::caller::Asking;
 use crate::api::request::{Params, json};
 use crate::compose::{self, Entry, ScheduledWhat, Status};
 use crate::model::Timestamp;
@@ -19,7 +20,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// `GET /campaigns/list`.
 pub(super) async fn campaigns(
     request: HttpRequest,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let query = queries::list(Params::of(&request))?;
     let rows = rows(&api, Kind::Campaign, &query, exports::campaign_row);
@@ -29,7 +30,7 @@ pub(super) async fn campaigns(
 /// `GET /canvas/list`.
 pub(super) async fn canvases(
     request: HttpRequest,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let query = queries::list(Params::of(&request))?;
     let rows = rows(&api, Kind::Canvas, &query, exports::canvas_row);
@@ -39,7 +40,7 @@ pub(super) async fn canvases(
 /// `GET /campaigns/details`.
 pub(super) async fn campaign(
     request: HttpRequest,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let id = queries::details(Params::of(&request), "campaign_id")?;
     let entry = find(&api, Kind::Campaign, &id)?;
@@ -52,10 +53,7 @@ pub(super) async fn campaign(
 }
 
 /// `GET /canvas/details`.
-pub(super) async fn canvas(
-    request: HttpRequest,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, BrazeError> {
+pub(super) async fn canvas(request: HttpRequest, api: Asking) -> Result<HttpResponse, BrazeError> {
     let id = queries::details(Params::of(&request), "canvas_id")?;
     let entry = find(&api, Kind::Canvas, &id)?;
     let document = document(&entry);
@@ -67,10 +65,7 @@ pub(super) async fn canvas(
 }
 
 /// `GET /campaigns/data_series`.
-pub(super) async fn series(
-    request: HttpRequest,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, BrazeError> {
+pub(super) async fn series(request: HttpRequest, api: Asking) -> Result<HttpResponse, BrazeError> {
     let query = queries::series(Params::of(&request), api.clock.wall())?;
     let entry = find(&api, Kind::Campaign, &query.campaign)?;
     let span = series::span(query.ending_at, query.days);
@@ -82,7 +77,7 @@ pub(super) async fn series(
 /// `GET /messages/scheduled_broadcasts`: the campaigns whose documents say when.
 pub(super) async fn broadcasts(
     request: HttpRequest,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let end = queries::broadcasts(Params::of(&request))?;
     let scheduled = api.composer.schedules().await.map_err(refused)?;
@@ -111,7 +106,12 @@ fn broadcast(entry: &Entry, at: Timestamp) -> Value {
 }
 
 /// A page of a list, in order of creation.
-fn rows(api: &Api, kind: Kind, query: &ListQuery, row: impl Fn(&Shown<'_>) -> Value) -> Vec<Value> {
+fn rows(
+    api: &Asking,
+    kind: Kind,
+    query: &ListQuery,
+    row: impl Fn(&Shown<'_>) -> Value,
+) -> Vec<Value> {
     let mut entries = api.composer.entries(kind.composed());
     entries.retain(|entry| query.include_archived || entry.head.status != Status::Archived);
     if let Some(after) = query.edited_after {
@@ -139,7 +139,7 @@ fn shown<'a>(entry: &'a Entry, document: &'a Value) -> Shown<'a> {
 }
 
 /// The webhooks of the templates that a document names.
-async fn templates(api: &Api, document: &Value) -> Result<Templates, BrazeError> {
+async fn templates(api: &Asking, document: &Value) -> Result<Templates, BrazeError> {
     let mut templates = Templates::new();
     for (id, version) in exports::named_templates(document) {
         let number = u32::try_from(version).unwrap_or(u32::MAX);
@@ -151,14 +151,14 @@ async fn templates(api: &Api, document: &Value) -> Result<Templates, BrazeError>
     Ok(templates)
 }
 
-async fn counts_so_far(api: &Api, entry: &Entry) -> Result<Vec<Count>, BrazeError> {
+async fn counts_so_far(api: &Asking, entry: &Entry) -> Result<Vec<Count>, BrazeError> {
     let until = Timestamp::from_millis(api.clock.wall().as_millis() + HOUR_MS);
     let from = Timestamp::from_millis(entry.head.created_at.as_millis() - HOUR_MS);
     counts(api, entry, (from, until)).await
 }
 
 async fn counts(
-    api: &Api,
+    api: &Asking,
     entry: &Entry,
     (from, until): (Timestamp, Timestamp),
 ) -> Result<Vec<Count>, BrazeError> {

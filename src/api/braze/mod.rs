@@ -30,10 +30,10 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, web};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::Api;
 use super::request::{json, read_body, vet_json_type};
 use super::triggers::hop;
 use crate::admission::{Envelope, FieldError, Place, Refusal};
+use crate::api::caller::Asking;
 use crate::compose::Entry;
 use crate::model::Timestamp;
 use error::{BAD_REQUEST, BrazeError, INVALID_CAMPAIGN, INVALID_CANVAS};
@@ -113,7 +113,7 @@ impl<'a> Asked<'a> {
     async fn read(
         request: &HttpRequest,
         payload: web::Payload,
-        api: &'a Api,
+        api: &'a Asking,
     ) -> Result<Self, BrazeError> {
         vet_json_type(request)?;
         let hop = hop(request.headers())?;
@@ -124,7 +124,7 @@ impl<'a> Asked<'a> {
         Ok(Self { body, now: api.clock.wall(), hop, _place: place })
     }
 
-    fn envelope(&self, api: &Api) -> Envelope {
+    fn envelope(&self, api: &Asking) -> Envelope {
         Envelope::plain(self.now, self.hop, &api.settings)
     }
 }
@@ -169,7 +169,7 @@ fn no_such(kind: Kind, name: &str) -> BrazeError {
 }
 
 /// A campaign or canvas by id or name.
-fn find(api: &Api, kind: Kind, reference: &str) -> Result<Arc<Entry>, BrazeError> {
+fn find(api: &Asking, kind: Kind, reference: &str) -> Result<Arc<Entry>, BrazeError> {
     api.composer.entry(kind.composed(), reference).map_err(refused)
 }
 

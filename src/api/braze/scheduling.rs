@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::error::{BAD_REQUEST, BrazeError};
 use super::sends::{self, Kind, ScheduleChange};
 use super::targets::Target;
-use super::{Api, Asked, created, find, refused, resource, sending, vetting};
+use super::{Asked, created, find, refused, resource, sending, vetting};
+use crate::api::caller::Asking;
 use crate::compose::{ScheduledWhat, Send, SendWhat};
 use crate::model::Timestamp;
 
@@ -20,13 +21,13 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(post("/messages/schedule/delete").route(web::post().to(delete_message)));
     for (kind, path) in [(Kind::Campaign, "/campaigns"), (Kind::Canvas, "/canvas")] {
         let path = |verb: &str| format!("{path}/trigger/schedule/{verb}");
-        let create = move |request: HttpRequest, payload: web::Payload, api: web::Data<Api>| async move {
+        let create = move |request: HttpRequest, payload: web::Payload, api: Asking| async move {
             create_trigger(&request, payload, &api, kind).await
         };
-        let update = move |request: HttpRequest, payload: web::Payload, api: web::Data<Api>| async move {
+        let update = move |request: HttpRequest, payload: web::Payload, api: Asking| async move {
             update_trigger(&request, payload, &api, kind).await
         };
-        let delete = move |request: HttpRequest, payload: web::Payload, api: web::Data<Api>| async move {
+        let delete = move |request: HttpRequest, payload: web::Payload, api: Asking| async move {
             delete(&request, payload, &api, Some(kind)).await
         };
         config
@@ -39,7 +40,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
 async fn create_message(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(&request, payload, &api).await?;
     let wanted = sends::message_schedule(&asked.body, asked.now)?;
@@ -51,7 +52,7 @@ async fn create_message(
 async fn create_trigger(
     request: &HttpRequest,
     payload: web::Payload,
-    api: &Api,
+    api: &Asking,
     kind: Kind,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(request, payload, api).await?;
@@ -70,7 +71,7 @@ async fn create_trigger(
 
 /// Schedules a send. What it will be dispatched as is not known yet: its id stands for both.
 async fn create(
-    api: &Api,
+    api: &Asking,
     send: &Send,
     at: Timestamp,
     errors: Vec<Value>,
@@ -86,7 +87,7 @@ async fn create(
 async fn update_message(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(&request, payload, &api).await?;
     let change = sends::message_update(&asked.body, asked.now)?;
@@ -111,7 +112,7 @@ async fn update_message(
 async fn update_trigger(
     request: &HttpRequest,
     payload: web::Payload,
-    api: &Api,
+    api: &Asking,
     kind: Kind,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(request, payload, api).await?;
@@ -125,7 +126,7 @@ async fn update_trigger(
 async fn delete_message(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     delete(&request, payload, &api, None).await
 }
@@ -133,7 +134,7 @@ async fn delete_message(
 async fn delete(
     request: &HttpRequest,
     payload: web::Payload,
-    api: &Api,
+    api: &Asking,
     kind: Option<Kind>,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(request, payload, api).await?;
@@ -150,7 +151,7 @@ fn done() -> HttpResponse {
 /// The send that a change is about. It has to be one that this route makes, and of the campaign or
 /// canvas that the request names.
 async fn vet_kind(
-    api: &Api,
+    api: &Asking,
     change: &ScheduleChange,
     kind: Option<Kind>,
 ) -> Result<Send, BrazeError> {

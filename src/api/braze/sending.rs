@@ -14,8 +14,9 @@ use super::error::BrazeError;
 use super::sends::{self, Kind, MessageSend, TriggerSend};
 use super::targets::{Recipient, Target};
 use super::vetting::{notice, vet_message, vet_trigger};
-use super::{Api, Asked, created, find, refused};
+use super::{Asked, created, find, refused};
 use crate::admission::Admitted;
+use crate::api::caller::Asking;
 use crate::compose::{AttributeWrite, Entry, Send, SendRecipient, SendTo, SendWhat};
 use crate::store::RecordKind;
 
@@ -26,7 +27,7 @@ const FAULTS: [&str; 2] = ["render_failed", "refused"];
 pub(super) async fn campaign(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     trigger(&request, payload, &api, Kind::Campaign).await
 }
@@ -35,7 +36,7 @@ pub(super) async fn campaign(
 pub(super) async fn canvas(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     trigger(&request, payload, &api, Kind::Canvas).await
 }
@@ -43,7 +44,7 @@ pub(super) async fn canvas(
 async fn trigger(
     request: &HttpRequest,
     payload: web::Payload,
-    api: &Api,
+    api: &Asking,
     kind: Kind,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(request, payload, api).await?;
@@ -64,7 +65,7 @@ async fn trigger(
 pub(super) async fn message(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(&request, payload, &api).await?;
     let mut wanted = sends::message_send(&asked.body, asked.now)?;
@@ -77,7 +78,7 @@ pub(super) async fn message(
 pub(super) async fn create_id(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(&request, payload, &api).await?;
     let (campaign, send_id) = sends::send_id(&asked.body)?;
@@ -88,7 +89,7 @@ pub(super) async fn create_id(
 
 /// Sends, and answers with the id of the trigger that it became.
 async fn dispatch(
-    api: &Api,
+    api: &Asking,
     asked: &Asked<'_>,
     send: &Send,
     mut errors: Vec<Value>,
@@ -132,7 +133,7 @@ fn faults(admitted: &Admitted) -> Vec<Value> {
 /// Writes the attributes that came along, and takes out those who get nothing for want of a
 /// profile; each of them is named in the answer.
 pub(super) async fn existing(
-    api: &Api,
+    api: &Asking,
     target: &mut Target,
     pointer: &str,
 ) -> Result<Vec<Value>, BrazeError> {
@@ -160,7 +161,7 @@ pub(super) async fn existing(
 
 /// Writes the attributes that came along; answers what could not be written.
 pub(super) async fn write_attributes(
-    api: &Api,
+    api: &Asking,
     recipients: &[Recipient],
     pointer: &str,
 ) -> Result<Vec<Value>, BrazeError> {
@@ -192,8 +193,8 @@ fn write_of(recipient: &Recipient) -> AttributeWrite {
 }
 
 /// Those of these who have a profile.
-pub(super) async fn known(api: &Api, ids: Vec<String>) -> Result<HashSet<String>, BrazeError> {
-    let records = api.store.records(RecordKind::Recipient, ids).await;
+pub(super) async fn known(api: &Asking, ids: Vec<String>) -> Result<HashSet<String>, BrazeError> {
+    let records = api.store.records(api.caller.workspace, RecordKind::Recipient, ids).await;
     let records = records.map_err(|error| refused(error.into()))?;
     Ok(records.into_iter().flatten().map(|record| record.key).collect())
 }

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use super::error::BrazeError;
 use super::sending::known;
 use super::track::{self, Attributes, Event, item_error};
-use super::{Api, Asked, created, refused};
+use super::{Asked, created, refused};
 use crate::admission::Refusal;
+use crate::api::caller::Asking;
 use crate::compose::{self, AttributeWrite};
 
 /// Recipients whose events are taken side by side: enough to share commits.
@@ -31,7 +32,7 @@ struct Outcome {
 pub(super) async fn track(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, BrazeError> {
     let asked = Asked::read(&request, payload, &api).await?;
     let track = track::read(&asked.body)?;
@@ -61,7 +62,7 @@ pub(super) async fn track(
     Ok(created(&answer))
 }
 
-async fn write(api: &Api, items: Vec<(usize, Attributes)>) -> Result<Outcome, BrazeError> {
+async fn write(api: &Asking, items: Vec<(usize, Attributes)>) -> Result<Outcome, BrazeError> {
     let mut outcome = Outcome::default();
     if items.is_empty() {
         return Ok(outcome);
@@ -86,7 +87,7 @@ async fn write(api: &Api, items: Vec<(usize, Attributes)>) -> Result<Outcome, Br
 }
 
 async fn take(
-    api: &Api,
+    api: &Asking,
     asked: &Asked<'_>,
     items: Vec<(usize, Event)>,
 ) -> Result<Outcome, BrazeError> {
@@ -125,7 +126,10 @@ async fn take(
 }
 
 /// Somebody who does something is known from then on.
-async fn make_profiles(api: &Api, events: impl Iterator<Item = &Event>) -> Result<(), BrazeError> {
+async fn make_profiles(
+    api: &Asking,
+    events: impl Iterator<Item = &Event>,
+) -> Result<(), BrazeError> {
     let writes: Vec<AttributeWrite> = events
         .filter(|event| !event.existing_only)
         .map(|event| AttributeWrite {
@@ -142,7 +146,7 @@ async fn make_profiles(api: &Api, events: impl Iterator<Item = &Event>) -> Resul
 
 /// Takes the events of one recipient in their order.
 async fn one_by_one(
-    api: &Api,
+    api: &Asking,
     asked: &Asked<'_>,
     events: Vec<(usize, Event)>,
 ) -> Vec<(usize, Result<(), Refusal>)> {

@@ -3,7 +3,8 @@
 use super::error::{BAD_REQUEST, BrazeError, INVALID_CAMPAIGN, INVALID_CANVAS};
 use super::exports::variations;
 use super::sends::{Kind, MessageSend};
-use super::{Api, document, find};
+use super::{document, find};
+use crate::api::caller::Asking;
 use crate::compose::{Entry, Status};
 
 /// Refuses what something else than the API triggers.
@@ -37,14 +38,14 @@ pub(super) fn notice(entry: &Entry, kind: Kind) -> Option<String> {
 }
 
 /// A message that counts for a campaign has to be one of its messages.
-pub(super) fn vet_message(api: &Api, wanted: &MessageSend) -> Result<(), BrazeError> {
+pub(super) fn vet_message(api: &Asking, wanted: &MessageSend) -> Result<(), BrazeError> {
     let variation = wanted.message.variation.as_deref();
     vet_variation(api, wanted.campaign.as_deref(), variation)
 }
 
 /// Vets a message's `message_variation_id` against the campaign that it counts for.
 pub(super) fn vet_variation(
-    api: &Api,
+    api: &Asking,
     campaign: Option<&str>,
     variation: Option<&str>,
 ) -> Result<(), BrazeError> {

@@ -2,11 +2,11 @@
 //! may be done about it.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::api::Api;
+use crate::api::caller::Asking;
 use crate::api::meaning;
 use crate::api::problem::Problem;
 use crate::api::request::{Params, json};
@@ -25,13 +25,11 @@ struct View<'a> {
 }
 
 /// A page of the log.
-pub(super) async fn list(
-    request: HttpRequest,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
     let (limit, after) = (params.take_limit()?, params.take("after")?);
     let filter = ActivityFilter {
+        workspace: api.caller.workspace,
         subject: params.take("subject")?,
         kind: params.take("kind")?,
         recipient: params.take("recipient")?,
@@ -42,7 +40,7 @@ pub(super) async fn list(
     Ok(json(StatusCode::OK, &json!({"data": data, "next": page.next})))
 }
 
-fn view<'a>(api: &Api, entry: &'a Activity) -> View<'a> {
+fn view<'a>(api: &Asking, entry: &'a Activity) -> View<'a> {
     let name = |kind| api.composer.entry(kind, entry.subject.as_ref()?).ok();
     let found =
         name(Kind::Campaign).or_else(|| name(Kind::Canvas)).or_else(|| name(Kind::Template));

@@ -10,6 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{preview, reports};
+use crate::api::caller::Asking;
 use crate::api::problem::Problem;
 use crate::api::request::{Params, json, read_body, read_json_or_nothing, vet_json_type};
 use crate::api::{Api, resource};
@@ -92,7 +93,7 @@ fn view(status: StatusCode, entry: &Arc<Entry>) -> HttpResponse {
 async fn create(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
     kind: web::Data<Kind>,
 ) -> Result<HttpResponse, Problem> {
     let document = document(&request, payload, &api).await?;
@@ -117,7 +118,7 @@ async fn document(
 async fn edit(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
     (kind, id): (web::Data<Kind>, web::Path<String>),
 ) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
@@ -129,7 +130,7 @@ async fn edit(
 }
 
 async fn show(
-    api: web::Data<Api>,
+    api: Asking,
     (kind, id): (web::Data<Kind>, web::Path<String>),
 ) -> Result<HttpResponse, Problem> {
     Ok(view(StatusCode::OK, &api.composer.entry(**kind, &id)?))
@@ -137,7 +138,7 @@ async fn show(
 
 async fn list(
     request: HttpRequest,
-    api: web::Data<Api>,
+    api: Asking,
     kind: web::Data<Kind>,
 ) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
@@ -178,7 +179,7 @@ fn number(text: &str) -> Result<u32, Problem> {
 }
 
 async fn version(
-    api: web::Data<Api>,
+    api: Asking,
     (kind, path): (web::Data<Kind>, web::Path<(String, String)>),
 ) -> Result<HttpResponse, Problem> {
     let (id, version) = path.into_inner();
@@ -196,7 +197,7 @@ struct Duplicate {
 async fn duplicate(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
     (kind, id): (web::Data<Kind>, web::Path<String>),
 ) -> Result<HttpResponse, Problem> {
     let Duplicate { name } = read_json_or_nothing(&request, payload).await?;
@@ -205,7 +206,7 @@ async fn duplicate(
 }
 
 async fn act(
-    api: web::Data<Api>,
+    api: Asking,
     (kind, action, id): (web::Data<Kind>, web::Data<Action>, web::Path<String>),
 ) -> Result<HttpResponse, Problem> {
     let entry = api.composer.set_status(**kind, &id, **action).await?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::admission::{Refusal, vet_external_id};
-use crate::api::Api;
+use crate::api::caller::Asking;
 use crate::api::problem::Problem;
 use crate::api::request::{json, parse_json, read_body, vet_json_type};
 use crate::api::triggers::{hop, idempotency_key};
@@ -30,7 +30,7 @@ struct Input {
 pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     vet_json_type(&request)?;
     let key = idempotency_key(request.headers())?;

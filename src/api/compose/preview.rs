@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::api::Api;
+use crate::api::caller::Asking;
 use crate::api::problem::Problem;
 use crate::api::request::{json, parse_json, read_body, vet_json_type};
 use crate::api::triggers::hop;
@@ -41,7 +41,7 @@ fn view(previewed: &Previewed) -> PreviewView<'_> {
 pub(super) async fn preview(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
     (kind, id): (web::Data<Kind>, web::Path<String>),
 ) -> Result<HttpResponse, Problem> {
     let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
@@ -75,7 +75,7 @@ struct TestInput {
 pub(super) async fn test(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
 ) -> Result<HttpResponse, Problem> {
     vet_json_type(&request)?;
     let hop = hop(request.headers())?;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::admission::{Refusal, vet_external_id};
 use crate::api::Api;
+use crate::api::caller::Asking;
 use crate::api::problem::Problem;
 use crate::api::request::{Params, json, parse_json, read_body, vet_json_type};
 use crate::api::view::Row;
@@ -21,10 +22,7 @@ struct Input {
 }
 
 /// Recipients in order of their ids.
-pub(super) async fn list(
-    request: HttpRequest,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
     let (limit, after) = (params.take_limit()?, params.take("after")?);
     params.finish("limit, after")?;
@@ -33,10 +31,7 @@ pub(super) async fn list(
 }
 
 /// One recipient's profile.
-pub(super) async fn show(
-    api: web::Data<Api>,
-    id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn show(api: Asking, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     Ok(json(StatusCode::OK, &api.composer.recipient(&id).await?))
 }
 
@@ -44,7 +39,7 @@ pub(super) async fn show(
 pub(super) async fn put(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let input = input(&request, payload, &api, &id).await?;
@@ -55,7 +50,7 @@ pub(super) async fn put(
 pub(super) async fn patch(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let input = input(&request, payload, &api, &id).await?;
@@ -94,20 +89,14 @@ fn under_attributes(refusal: Refusal) -> Problem {
 }
 
 /// Forgets a recipient.
-pub(super) async fn forget(
-    api: web::Data<Api>,
-    id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn forget(api: Asking, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let cancelled = api.composer.forget_recipient(&id).await?;
     let answer = json!({"external_id": &*id, "forgotten": true, "deliveries_cancelled": cancelled});
     Ok(json(StatusCode::OK, &answer))
 }
 
 /// All that is kept of a recipient.
-pub(super) async fn export(
-    api: web::Data<Api>,
-    id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn export(api: Asking, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let export = api.composer.export_recipient(&id).await?;
     let deliveries: Vec<Value> = export.deliveries.iter().map(summary).collect();
     let answer = json!({

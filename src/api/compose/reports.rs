@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::admission::vet_external_id;
-use crate::api::Api;
+use crate::api::caller::Asking;
 use crate::api::problem::Problem;
 use crate::api::request::{Params, json, parse_json, read_body};
 use crate::compose::{Kind, SendRecipient};
@@ -17,7 +17,7 @@ const RECIPIENTS_MAX: usize = 10_000;
 /// The counts of a campaign or canvas.
 pub(super) async fn report(
     request: HttpRequest,
-    api: web::Data<Api>,
+    api: Asking,
     (kind, id): (web::Data<Kind>, web::Path<String>),
 ) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
@@ -45,7 +45,7 @@ struct RecipientInput {
 pub(super) async fn dry_run(
     request: HttpRequest,
     payload: web::Payload,
-    api: web::Data<Api>,
+    api: Asking,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;

@@ -4,32 +4,26 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
-use crate::api::Api;
+use crate::api::caller::Asking;
 use crate::api::problem::Problem;
 use crate::api::request::json;
 use crate::api::view::mask_headers;
 use crate::compose::Scheduled;
 
 /// All of them, the next first.
-pub(super) async fn list(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(api: Asking) -> Result<HttpResponse, Problem> {
     let schedules = api.composer.schedules().await?;
     let data: Vec<Value> = schedules.iter().map(shown).collect();
     Ok(json(StatusCode::OK, &json!({"data": data, "next": null})))
 }
 
 /// One.
-pub(super) async fn show(
-    api: web::Data<Api>,
-    id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn show(api: Asking, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     Ok(json(StatusCode::OK, &shown(&api.composer.scheduled(&id).await?)))
 }
 
 /// Takes a scheduled send back.
-pub(super) async fn cancel(
-    api: web::Data<Api>,
-    id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn cancel(api: Asking, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     api.composer.cancel_schedule(&id).await?;
     Ok(json(StatusCode::OK, &json!({"id": &*id, "cancelled": true})))
 }

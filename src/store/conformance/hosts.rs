@@ -61,7 +61,7 @@ fn hosts_are_listed_by_name(make: Make<'_>) {
         world.host(host);
     }
     let listed = |after: Option<&str>, limit| {
-        let hosts = get(world.store.hosts(after.map(name), limit));
+        let hosts = get(world.store.hosts(None, after.map(name), limit));
         hosts.into_iter().map(|host| host.name.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(listed(None, 10), ["a.example", "b.example", "c.example"]);

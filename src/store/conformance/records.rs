@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::executor::block_on;
 
 use super::world::{T0, World, at, get, tried};
-use crate::model::{Delivery, DeliveryId, End, Provenance, Verdict};
+use crate::model::{Delivery, DeliveryId, End, HostName, Provenance, Verdict};
 use crate::store::{
     Acceptance, Accepted, Activity, ActivityFilter, CountKey, DeliveryFilter, Expect, QueryError,
     Record, RecordKind, RecordWrite, Store, Writes, hour_of,
@@ -28,6 +28,7 @@ pub(super) fn exercise(make: Make<'_>) {
     an_end_without_success_is_in_the_activity_log(make);
     the_activity_log_is_paged_newest_first_and_swept(make);
     a_composed_delivery_is_found_by_what_composed_it(make);
+    workspaces_see_nothing_of_each_other(make);
 }
 
 fn put(key: &str, expect: Expect, value: &str) -> RecordWrite {
@@ -41,7 +42,7 @@ fn write(world: &World, records: Vec<RecordWrite>) -> Accepted {
 }
 
 fn read(world: &World, key: &str) -> Option<Record> {
-    get(world.store.records(KIND, vec![key.into()])).remove(0)
+    get(world.store.records(0, KIND, vec![key.into()])).remove(0)
 }
 
 fn a_record_is_written_read_and_deleted(make: Make<'_>) {
@@ -53,9 +54,9 @@ fn a_record_is_written_read_and_deleted(make: Make<'_>) {
     write(&world, vec![put("a", Expect::Any, "2")]);
     write(&world, vec![put("a", Expect::Version(2), "3")]);
     assert_eq!(read(&world, "a").map(|record| record.version), Some(3));
-    let elsewhere = get(world.store.records(RecordKind::Contact, vec!["a".into()]));
+    let elsewhere = get(world.store.records(0, RecordKind::Contact, vec!["a".into()]));
     assert_eq!(elsewhere, [None], "a kind has keys of its own");
-    let order = get(world.store.records(KIND, vec!["b".into(), "a".into()]));
+    let order = get(world.store.records(0, KIND, vec!["b".into(), "a".into()]));
     assert!(order[0].is_none() && order[1].is_some());
     write(&world, vec![RecordWrite { value: None, ..put("a", Expect::Version(3), "") }]);
     assert_eq!(read(&world, "a"), None);
@@ -86,7 +87,7 @@ fn a_scan_goes_in_order_of_key_within_its_prefix(make: Make<'_>) {
     let keys = ["a/1", "a/2", "a/3", "b/1", "a"];
     write(&world, keys.map(|key| put(key, Expect::Any, "1")).into());
     let scan = |prefix: &str, after: Option<&str>, limit| -> Vec<String> {
-        let found = world.store.scan(KIND, prefix.into(), after.map(str::to_owned), limit);
+        let found = world.store.scan(0, KIND, (prefix.into(), after.map(str::to_owned)), limit);
         get(found).into_iter().map(|record| record.key).collect()
     };
     assert_eq!(scan("", None, 10), ["a", "a/1", "a/2", "a/3", "b/1"]);
@@ -100,13 +101,13 @@ fn due_records_come_earliest_first(make: Make<'_>) {
     let due = |key: &str, secs| RecordWrite { due: Some(at(secs)), ..put(key, Expect::Any, "1") };
     write(&world, vec![due("late", 60), put("never", Expect::Any, "1"), due("soon", 5)]);
     let keys = |limit| -> Vec<String> {
-        get(world.store.due(KIND, limit)).into_iter().map(|record| record.key).collect()
+        get(world.store.due(0, KIND, limit)).into_iter().map(|record| record.key).collect()
     };
     assert_eq!(keys(10), ["soon", "late"]);
     assert_eq!(keys(1), ["soon"]);
     write(&world, vec![put("soon", Expect::Any, "2"), due("late", 70)]);
     assert_eq!(keys(10), ["late"], "a write without a due time takes it out");
-    assert_eq!(get(world.store.due(KIND, 1))[0].due, Some(at(70)));
+    assert_eq!(get(world.store.due(0, KIND, 1))[0].due, Some(at(70)));
 }
 
 fn key(subject: &str, what: &str) -> CountKey {
@@ -240,8 +241,8 @@ fn the_activity_log_is_paged_newest_first_and_swept(make: Make<'_>) {
     assert_eq!(activity(&world, ActivityFilter::default()), all);
     let of = |subject: Option<&str>, kind: Option<&str>, recipient: Option<&str>| {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        let filter =
-            ActivityFilter { subject: own(subject), kind: own(kind), recipient: own(recipient) };
+        let (subject, kind, recipient) = (own(subject), own(kind), own(recipient));
+        let filter = ActivityFilter { workspace: 0, subject, kind, recipient };
         activity(&world, filter).len()
     };
     assert_eq!(of(Some("x"), None, None), 2);
@@ -274,4 +275,54 @@ fn a_composed_delivery_is_found_by_what_composed_it(make: Make<'_>) {
     world.end(first, End::Delivered);
     get(world.store.sweep(at(100), at(100), 100));
     assert_eq!(list("campaign", "c1"), [second], "its search terms go with it");
+}
+
+fn workspaces_see_nothing_of_each_other(make: Make<'_>) {
+    let world = World::new(make);
+    let write_in = |workspace, records, activity| {
+        let writes = Writes { records, activity, ..Writes::default() };
+        get(world.store.accept(Acceptance { workspace, at: T0, writes, ..Acceptance::default() }))
+    };
+    let due =
+        |key: &str, secs| RecordWrite { due: Some(at(secs)), ..put(key, Expect::Absent, "1") };
+    write_in(0, vec![due("a", 5), due("b", 6)], vec![entry(1, "aborted", "x")]);
+    write_in(7, vec![due("a", 9)], vec![entry(2, "aborted", "x"), entry(3, "capped", "y")]);
+    assert_eq!(write_in(7, vec![put("a", Expect::Absent, "2")], vec![]), Accepted::Stale(0));
+
+    let keys = |records: Vec<Record>| -> Vec<String> {
+        records.into_iter().map(|record| record.key).collect()
+    };
+    let scan = |workspace| keys(get(world.store.scan(workspace, KIND, Default::default(), 10)));
+    assert_eq!((scan(0), scan(7)), (vec!["a".into(), "b".into()], vec!["a".into()]));
+    assert_eq!(keys(get(world.store.due(7, KIND, 10))), ["a"]);
+    assert_eq!(keys(get(world.store.due(0, KIND, 10))), ["a", "b"]);
+    assert_eq!(get(world.store.records(7, KIND, vec!["b".into()])), [None]);
+    let of = |workspace| activity(&world, ActivityFilter { workspace, ..Default::default() }).len();
+    assert_eq!((of(0), of(7), of(8)), (1, 2, 0));
+
+    let theirs = Delivery { workspace: 7, ..composed(&world, "u7") };
+    let id = theirs.id;
+    world.accept(theirs);
+    let ours = accept(&world, "u0");
+    world.attempt(id, 1, Verdict::End(End::Failed));
+    assert_eq!((of(0), of(7)), (1, 3), "an end is in the log of its own workspace");
+    assert_eq!(world.find(id).workspace, 7);
+    world.accept_plain("b.example", 1);
+    let hosts = |workspace| -> Vec<String> {
+        let found = get(world.store.hosts(workspace, None, 10));
+        found.into_iter().map(|host| host.name.to_string()).collect()
+    };
+    assert_eq!((hosts(Some(0)), hosts(Some(7))), (hosts(None), vec!["a.example".to_owned()]));
+    assert!(hosts(Some(8)).is_empty());
+    for (workspace, found) in [(Some(0), vec![ours]), (Some(7), vec![id]), (None, vec![ours, id])] {
+        let host = HostName::parse("a.example");
+        let metadata = vec![(Provenance::tag("campaign"), "c1".to_owned())];
+        let filter = DeliveryFilter { workspace, metadata, ..DeliveryFilter::default() };
+        let by_host = DeliveryFilter { host, metadata: Vec::new(), ..filter.clone() };
+        for filter in [by_host, filter] {
+            assert_eq!(get(world.store.count(filter.clone(), 10)), found.len() as u64);
+            let page = block_on(world.store.list(filter, None, 10)).expect("a page");
+            assert_eq!(page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), found);
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl<'a> Change<'a> {
         if self.is_repeat(acceptance)? {
             return Ok(Ok(Accepted::New));
         }
-        if let Some(place) = self.stale(&acceptance.writes.records)? {
+        if let Some(place) = self.stale(acceptance.workspace, &acceptance.writes.records)? {
             return Ok(Ok(Accepted::Stale(place)));
         }
         if self.shared.short.load(Ordering::Relaxed) {
@@ -172,7 +172,7 @@ impl<'a> Change<'a> {
         for delivery in &acceptance.deliveries {
             self.insert(delivery)?;
         }
-        self.write(acceptance.at, &acceptance.writes)?;
+        self.write((acceptance.workspace, acceptance.at), &acceptance.writes)?;
         if let Some(idempotency) = &acceptance.idempotency {
             self.keep_key(idempotency)?;
         }

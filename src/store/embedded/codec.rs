@@ -229,7 +229,7 @@ pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<Pending> {
 /// The columns that [`record`] reads, in its order.
 pub(super) const RECORD_COLUMNS: &str = "d.seq, d.id, d.trigger_id, h.name, d.state, d.accepted, \
      d.due, d.expires, d.ended, d.attempts, d.retries, d.last_status, d.okey, d.blocks, \
-     d.priority, d.head";
+     d.priority, d.head, d.lane";
 
 /// Reads a delivery; the body is given, since lists leave it out.
 pub(super) fn record(row: &Row<'_>, body: Bytes) -> rusqlite::Result<DeliveryRecord> {
@@ -245,6 +245,7 @@ pub(super) fn record(row: &Row<'_>, body: Bytes) -> rusqlite::Result<DeliveryRec
     let webhook = webhook(head, body)?;
     Ok(DeliveryRecord {
         id,
+        workspace: row.get(16)?,
         trigger,
         host: HostName::from_normalised(row.get_ref(3)?.as_str()?),
         seq: seq(row)?,

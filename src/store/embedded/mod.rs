@@ -275,10 +275,15 @@ impl HostStore for EmbeddedStore {
             .boxed()
     }
 
-    fn hosts(&self, after: Option<HostName>, limit: usize) -> StoreFuture<Vec<HostRecord>> {
+    fn hosts(
+        &self,
+        workspace: Option<u32>,
+        after: Option<HostName>,
+        limit: usize,
+    ) -> StoreFuture<Vec<HostRecord>> {
         let shared = self.shared.clone();
         self.queries
-            .ask(move |connection| reader::hosts(connection, after.as_ref(), limit))
+            .ask(move |connection| reader::hosts(connection, workspace, after.as_ref(), limit))
             .map_ok(move |hosts| {
                 hosts.into_iter().map(|host| with_pending(host, &shared)).collect()
             })
@@ -305,24 +310,29 @@ impl HostStore for EmbeddedStore {
 }
 
 impl RecordStore for EmbeddedStore {
-    fn records(&self, kind: RecordKind, keys: Vec<String>) -> StoreFuture<Vec<Option<Record>>> {
-        self.data.ask(move |connection| records::records(connection, kind, &keys))
+    fn records(
+        &self,
+        workspace: u32,
+        kind: RecordKind,
+        keys: Vec<String>,
+    ) -> StoreFuture<Vec<Option<Record>>> {
+        self.data.ask(move |connection| records::records(connection, (workspace, kind), &keys))
     }
 
     fn scan(
         &self,
+        workspace: u32,
         kind: RecordKind,
-        prefix: String,
-        after: Option<String>,
+        (prefix, after): (String, Option<String>),
         limit: usize,
     ) -> StoreFuture<Vec<Record>> {
-        self.queries.ask(move |connection| {
-            records::scan(connection, kind, (&prefix, after.as_deref()), limit)
+        self.data.ask(move |connection| {
+            records::scan(connection, (workspace, kind), (&prefix, after.as_deref()), limit)
         })
     }
 
-    fn due(&self, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
-        self.data.ask(move |connection| records::due(connection, kind, limit))
+    fn due(&self, workspace: u32, kind: RecordKind, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.data.ask(move |connection| records::due(connection, (workspace, kind), limit))
     }
 
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {

@@ -41,6 +41,7 @@ struct Candidate {
     id: DeliveryId,
     state: StoredState,
     accepted: Timestamp,
+    lane: u32,
 }
 
 fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
@@ -49,6 +50,7 @@ fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         id: codec::id(row, 1)?,
         state: codec::state(row, 2)?,
         accepted: codec::time(row, 3)?,
+        lane: row.get(4)?,
     })
 }
 
@@ -89,18 +91,23 @@ enum Drive {
     },
 }
 
-const BY_TRIGGER: &str = "SELECT seq, id, state, accepted FROM delivery WHERE host = ?1 AND \
-     id = ?2 AND trigger_id IS NULL AND seq < ?4 UNION ALL SELECT seq, id, state, accepted FROM \
+const BY_TRIGGER: &str = "SELECT seq, id, state, accepted, lane FROM delivery WHERE host = ?1 AND \
+     id = ?2 AND trigger_id IS NULL AND seq < ?4 UNION ALL SELECT seq, id, state, accepted, lane FROM \
      delivery WHERE trigger_id = ?3 AND seq < ?4 ORDER BY seq DESC";
-const BY_TAG: &str = "SELECT t.seq, d.id, d.state, d.accepted FROM tag t JOIN delivery d ON \
+const BY_TAG: &str = "SELECT t.seq, d.id, d.state, d.accepted, d.lane FROM tag t JOIN delivery d ON \
      d.seq = t.seq WHERE t.key = ?1 AND t.value = ?2 AND t.seq < ?3 ORDER BY t.seq DESC";
-const BY_HOST: &str = "SELECT seq, id, state, accepted FROM delivery WHERE host = ?1 AND id < ?2 \
+const BY_HOST: &str = "SELECT seq, id, state, accepted, lane FROM delivery WHERE host = ?1 AND id < ?2 \
      ORDER BY id DESC";
-const BY_HOST_DEAD: &str = "SELECT seq, id, state, accepted FROM delivery INDEXED BY \
+const BY_LANE_HOST: &str = "SELECT seq, id, state, accepted, lane FROM delivery INDEXED BY \
+     delivery_lane_host WHERE lane = ?1 AND lane > 0 AND host = ?2 AND id < ?3 ORDER BY id DESC";
+const BY_HOST_DEAD: &str = "SELECT seq, id, state, accepted, lane FROM delivery INDEXED BY \
      delivery_dead_of WHERE host = ?1 AND state > 2 AND state < 6 AND id < ?2 ORDER BY id DESC";
-const DEAD: &str = "SELECT seq, id, state, accepted FROM delivery INDEXED BY delivery_dead WHERE \
+const DEAD: &str = "SELECT seq, id, state, accepted, lane FROM delivery INDEXED BY delivery_dead WHERE \
      state > 2 AND state < 6 AND seq < ?1 ORDER BY seq DESC";
-const ALL: &str = "SELECT seq, id, state, accepted FROM delivery WHERE seq < ?1 ORDER BY seq DESC";
+const BY_LANE: &str = "SELECT seq, id, state, accepted, lane FROM delivery INDEXED BY \
+     delivery_lane WHERE lane = ?1 AND lane > 0 AND seq < ?2 ORDER BY seq DESC";
+const ALL: &str =
+    "SELECT seq, id, state, accepted, lane FROM delivery WHERE seq < ?1 ORDER BY seq DESC";
 
 fn drive(connection: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Drive> {
     if let Some(ids) = &filter.ids {
@@ -124,12 +131,20 @@ fn drive(connection: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<D
     let dead = !filter.states.is_empty() && filter.states.iter().all(is_dead);
     match host_number(connection, filter)? {
         Some(None) => Ok(Drive::Nothing),
-        Some(Some(host)) => Ok(Drive::Sql {
-            text: if dead { BY_HOST_DEAD } else { BY_HOST },
-            first: vec![i64::from(host.0).into()],
-            by_id: true,
+        Some(Some(host)) => {
+            let host = Value::from(i64::from(host.0));
+            let (text, first) = match (dead, filter.workspace) {
+                (true, _) => (BY_HOST_DEAD, vec![host]),
+                (false, Some(lane @ 1..)) => (BY_LANE_HOST, vec![i64::from(lane).into(), host]),
+                (false, _) => (BY_HOST, vec![host]),
+            };
+            Ok(Drive::Sql { text, first, by_id: true })
+        }
+        None => Ok(match (dead, filter.workspace) {
+            (true, _) => by_seq(DEAD, Vec::new()),
+            (false, Some(lane @ 1..)) => by_seq(BY_LANE, vec![i64::from(lane).into()]),
+            (false, _) => by_seq(ALL, Vec::new()),
         }),
-        None => Ok(by_seq(if dead { DEAD } else { ALL }, Vec::new())),
     }
 }
 
@@ -159,7 +174,8 @@ impl Check<'_> {
         let plain = (filter.states.is_empty() || filter.states.contains(&row.state))
             && filter.from.is_none_or(|from| row.accepted >= from)
             && filter.until.is_none_or(|until| row.accepted < until)
-            && self.host.is_none_or(|host| row.id.host() == host);
+            && self.host.is_none_or(|host| row.id.host() == host)
+            && filter.workspace.is_none_or(|workspace| row.lane == workspace);
         if !plain {
             return Ok(false);
         }
@@ -317,7 +333,7 @@ fn walk_ids(
         let row = check
             .connection
             .prepare_cached(
-                "SELECT seq, id, state, accepted FROM delivery WHERE host = ?1 AND id = ?2",
+                "SELECT seq, id, state, accepted, lane FROM delivery WHERE host = ?1 AND id = ?2",
             )?
             .query_row(params![id.host().0, id.as_bytes().as_slice()], candidate)
             .optional()?;
@@ -390,7 +406,7 @@ pub(super) fn find(
     connection
         .prepare_cached(&sql)?
         .query_row(params![id.host().0, id.as_bytes().as_slice()], |row| {
-            let body: Option<Vec<u8>> = row.get(16)?;
+            let body: Option<Vec<u8>> = row.get(17)?;
             codec::record(row, body.unwrap_or_default().into())
         })
         .optional()

@@ -266,16 +266,29 @@ pub(super) fn host(
 
 pub(super) fn hosts(
     connection: &Connection,
+    workspace: Option<u32>,
     after: Option<&HostName>,
     limit: usize,
 ) -> rusqlite::Result<Vec<HostRecord>> {
-    let limit = sql_limit(limit);
-    connection
-        .prepare_cached(
-            "SELECT number, name, saved, controls FROM host WHERE name > ?1 ORDER BY name LIMIT ?2",
-        )?
-        .query_map(params![after.map_or("", HostName::as_str), limit], host_record)?
-        .collect()
+    let (after, limit) = (after.map_or("", HostName::as_str), sql_limit(limit));
+    let Some(lane) = workspace else {
+        return connection
+            .prepare_cached(
+                "SELECT number, name, saved, controls FROM host WHERE name > ?1 ORDER BY name \
+                 LIMIT ?2",
+            )?
+            .query_map(params![after, limit], host_record)?
+            .collect();
+    };
+    // The default workspace has no index of its own: the rows of a host are mostly its.
+    let index = if lane > 0 { "INDEXED BY delivery_lane_host" } else { "" };
+    let more = if lane > 0 { "AND d.lane > 0" } else { "" };
+    let sql = format!(
+        "SELECT number, name, saved, controls FROM host h WHERE name > ?1 AND EXISTS (SELECT 1 \
+         FROM delivery d {index} WHERE d.lane = ?3 {more} AND d.host = h.number) ORDER BY name \
+         LIMIT ?2"
+    );
+    connection.prepare_cached(&sql)?.query_map(params![after, limit, lane], host_record)?.collect()
 }
 
 pub(super) fn controlled(

@@ -34,14 +34,18 @@ pub(super) fn counted(column: &str, what: String) -> CountKey {
 
 impl Change<'_> {
     /// The place of the first record that is not as expected.
-    pub(super) fn stale(&self, records: &[RecordWrite]) -> rusqlite::Result<Option<usize>> {
+    pub(super) fn stale(
+        &self,
+        workspace: u32,
+        records: &[RecordWrite],
+    ) -> rusqlite::Result<Option<usize>> {
         for (place, write) in records.iter().enumerate() {
             let wanted = match write.expect {
                 Expect::Any => continue,
                 Expect::Absent => None,
                 Expect::Version(version) => Some(version),
             };
-            if self.version(write)? != wanted {
+            if self.version(workspace, write)? != wanted {
                 return Ok(Some(place));
             }
         }
@@ -60,33 +64,39 @@ impl Change<'_> {
             .exists(params![first.id.host().0, first.id.as_bytes().as_slice()])
     }
 
-    fn version(&self, write: &RecordWrite) -> rusqlite::Result<Option<u64>> {
+    fn version(&self, workspace: u32, write: &RecordWrite) -> rusqlite::Result<Option<u64>> {
         self.connection
-            .prepare_cached("SELECT version FROM record WHERE kind = ?1 AND key = ?2")?
-            .query_row(params![write.kind as i64, write.key], |row| version(row, 0))
+            .prepare_cached(
+                "SELECT version FROM record WHERE lane = ?1 AND kind = ?2 AND key = ?3",
+            )?
+            .query_row(params![workspace, write.kind as i64, write.key], |row| version(row, 0))
             .optional()
     }
 
     /// Writes what goes beside deliveries.
-    pub(super) fn write(&mut self, at: Timestamp, writes: &Writes) -> rusqlite::Result<()> {
+    pub(super) fn write(
+        &mut self,
+        (workspace, at): (u32, Timestamp),
+        writes: &Writes,
+    ) -> rusqlite::Result<()> {
         for record in &writes.records {
-            self.write_record(record)?;
+            self.write_record(workspace, record)?;
         }
         for (key, number) in &writes.counts {
             self.tally(key.clone(), at, *number);
         }
         for entry in &writes.activity {
-            self.write_activity(entry)?;
+            self.write_activity(workspace, entry)?;
         }
         Ok(())
     }
 
-    fn write_record(&self, write: &RecordWrite) -> rusqlite::Result<()> {
+    fn write_record(&self, workspace: u32, write: &RecordWrite) -> rusqlite::Result<()> {
         let Some(value) = &write.value else {
             return self
                 .connection
-                .prepare_cached("DELETE FROM record WHERE kind = ?1 AND key = ?2")?
-                .execute(params![write.kind as i64, write.key])
+                .prepare_cached("DELETE FROM record WHERE lane = ?1 AND kind = ?2 AND key = ?3")?
+                .execute(params![workspace, write.kind as i64, write.key])
                 .map(drop);
         };
         let value = std::str::from_utf8(value)
@@ -94,28 +104,29 @@ impl Change<'_> {
         let due = write.due.map(Timestamp::as_millis);
         self.connection
             .prepare_cached(
-                "INSERT INTO record (kind, key, version, due, value) VALUES (?1, ?2, 1, ?3, ?4) \
-                 ON CONFLICT (kind, key) DO UPDATE SET version = version + 1, due = ?3, \
-                 value = ?4",
+                "INSERT INTO record (lane, kind, key, version, due, value) \
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5) ON CONFLICT (lane, kind, key) DO UPDATE SET \
+                 version = version + 1, due = ?4, value = ?5",
             )?
-            .execute(params![write.kind as i64, write.key, due, value])
+            .execute(params![workspace, write.kind as i64, write.key, due, value])
             .map(drop)
     }
 
-    pub(super) fn write_activity(&self, entry: &Activity) -> rusqlite::Result<()> {
+    pub(super) fn write_activity(&self, workspace: u32, entry: &Activity) -> rusqlite::Result<()> {
         let text = serde_json::to_string(entry)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         self.connection
             .prepare_cached(
-                "INSERT INTO activity (at, kind, subject, recipient, entry) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO activity (at, kind, subject, recipient, entry, lane) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
                 entry.at.as_millis(),
                 entry.kind,
                 entry.subject,
                 entry.recipient,
-                text
+                text,
+                workspace
             ])
             .map(drop)
     }
@@ -147,20 +158,21 @@ impl Change<'_> {
 /// See [`crate::store::RecordStore::records`].
 pub(super) fn records(
     connection: &Connection,
-    kind: RecordKind,
+    (workspace, kind): (u32, RecordKind),
     keys: &[String],
 ) -> rusqlite::Result<Vec<Option<Record>>> {
     let mut statement = connection.prepare_cached(
-        "SELECT key, version, due, value FROM record WHERE kind = ?1 AND key = ?2",
+        "SELECT key, version, due, value FROM record WHERE lane = ?1 AND kind = ?2 AND key = ?3",
     )?;
-    let one = |key: &String| statement.query_row(params![kind as i64, key], record).optional();
+    let one =
+        |key: &String| statement.query_row(params![workspace, kind as i64, key], record).optional();
     keys.iter().map(one).collect()
 }
 
 /// See [`crate::store::RecordStore::scan`].
 pub(super) fn scan(
     connection: &Connection,
-    kind: RecordKind,
+    (workspace, kind): (u32, RecordKind),
     (prefix, after): (&str, Option<&str>),
     limit: usize,
 ) -> rusqlite::Result<Vec<Record>> {
@@ -168,14 +180,16 @@ pub(super) fn scan(
     let mut found = Vec::new();
     let sql = match after {
         Some(_) => {
-            "SELECT key, version, due, value FROM record WHERE kind = ?1 AND key > ?2 ORDER BY key"
+            "SELECT key, version, due, value FROM record WHERE lane = ?1 AND kind = ?2 AND \
+             key > ?3 ORDER BY key"
         }
         None => {
-            "SELECT key, version, due, value FROM record WHERE kind = ?1 AND key >= ?2 ORDER BY key"
+            "SELECT key, version, due, value FROM record WHERE lane = ?1 AND kind = ?2 AND \
+             key >= ?3 ORDER BY key"
         }
     };
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![kind as i64, after.unwrap_or(prefix)])?;
+    let mut rows = statement.query(params![workspace, kind as i64, after.unwrap_or(prefix)])?;
     while let Some(row) = rows.next()? {
         let record = record(row)?;
         if found.len() == limit || !record.key.starts_with(prefix) {
@@ -189,16 +203,16 @@ pub(super) fn scan(
 /// See [`crate::store::RecordStore::due`].
 pub(super) fn due(
     connection: &Connection,
-    kind: RecordKind,
+    (workspace, kind): (u32, RecordKind),
     limit: usize,
 ) -> rusqlite::Result<Vec<Record>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
-            "SELECT key, version, due, value FROM record INDEXED BY record_due WHERE kind = ?1 \
-             AND due IS NOT NULL ORDER BY due LIMIT ?2",
+            "SELECT key, version, due, value FROM record INDEXED BY record_due WHERE lane = ?1 \
+             AND kind = ?2 AND due IS NOT NULL ORDER BY due LIMIT ?3",
         )?
-        .query_map([kind as i64, limit], record)?
+        .query_map([i64::from(workspace), kind as i64, limit], record)?
         .collect()
 }
 
@@ -248,8 +262,10 @@ pub(super) fn activity(
         Some(Ok(number)) if number > 0 => number,
         Some(_) => return Err(ListError::BadCursor),
     };
-    let mut sql = String::from("SELECT number, kind, entry FROM activity WHERE number < ?");
-    let mut values: Vec<Value> = vec![below.into()];
+    // Said twice, so that the index of other workspaces than the default one can be used.
+    let lane = if filter.workspace > 0 { "lane = ? AND lane > 0" } else { "lane = ?" };
+    let mut sql = format!("SELECT number, kind, entry FROM activity WHERE {lane} AND number < ?");
+    let mut values: Vec<Value> = vec![filter.workspace.into(), below.into()];
     for (column, wanted) in [("recipient", &filter.recipient), ("subject", &filter.subject)] {
         if let Some(wanted) = wanted {
             write!(sql, " AND {column} = ?").expect("memory takes every write");

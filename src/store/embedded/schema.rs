@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("dead_letters.sql"),
     include_str!("checksum.sql"),
     include_str!("records.sql"),
+    include_str!("workspaces.sql"),
 ];
 
 /// Why a store could not be opened; says what a person can do.

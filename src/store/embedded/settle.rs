@@ -119,7 +119,7 @@ impl Change<'_> {
         ])?;
         self.count(host, Some(row.state), to);
         if let Some(counted) = &row.counted {
-            self.count_end(settlement, (row.seq, counted), end)?;
+            self.count_end(settlement, (row.seq, row.lane, counted), end)?;
         }
         if let Some(name) = &row.key
             && let Some(entry) = self.release(&Key { host, lane: row.lane, name })?
@@ -134,7 +134,7 @@ impl Change<'_> {
     fn count_end(
         &mut self,
         settlement: &Settlement,
-        (seq, column): (i64, &str),
+        (seq, lane, column): (i64, u32, &str),
         end: End,
     ) -> rusqlite::Result<()> {
         let (head, status): (String, Option<u16>) = self
@@ -148,7 +148,7 @@ impl Change<'_> {
         let key = records::counted(column, what);
         if end.is_dead_letter() {
             let provenance = codec::parse_head(&head)?.provenance.unwrap_or_default();
-            self.write_activity(&Activity {
+            let entry = Activity {
                 at: settlement.at,
                 kind: end.as_str().to_owned(),
                 subject: Some(key.subject.clone()),
@@ -157,7 +157,8 @@ impl Change<'_> {
                 delivery: Some(settlement.id),
                 status,
                 detail: why(settlement),
-            })?;
+            };
+            self.write_activity(lane, &entry)?;
         }
         self.tally(key, settlement.at, 1);
         Ok(())

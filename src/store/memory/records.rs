@@ -10,21 +10,21 @@ use crate::store::{
 
 #[derive(Default)]
 pub(super) struct Records {
-    records: BTreeMap<(RecordKind, String), Record>,
+    records: BTreeMap<(u32, RecordKind, String), Record>,
     tally: BTreeMap<(String, Timestamp, CountKey), i64>,
-    /// Oldest first.
-    activity: Vec<Activity>,
+    /// Oldest first, each with its workspace.
+    activity: Vec<(u32, Activity)>,
 }
 
 impl Records {
-    pub(super) fn get(&self, kind: RecordKind, key: &str) -> Option<Record> {
-        self.records.get(&(kind, key.to_owned())).cloned()
+    pub(super) fn get(&self, workspace: u32, kind: RecordKind, key: &str) -> Option<Record> {
+        self.records.get(&(workspace, kind, key.to_owned())).cloned()
     }
 
     /// The place of the first record that is not as expected.
-    pub(super) fn stale(&self, writes: &[RecordWrite]) -> Option<usize> {
+    pub(super) fn stale(&self, workspace: u32, writes: &[RecordWrite]) -> Option<usize> {
         writes.iter().position(|write| {
-            let version = self.get(write.kind, &write.key).map(|record| record.version);
+            let version = self.get(workspace, write.kind, &write.key).map(|record| record.version);
             match write.expect {
                 Expect::Any => false,
                 Expect::Absent => version.is_some(),
@@ -33,21 +33,21 @@ impl Records {
         })
     }
 
-    pub(super) fn write(&mut self, at: Timestamp, writes: Writes) {
+    pub(super) fn write(&mut self, (workspace, at): (u32, Timestamp), writes: Writes) {
         for RecordWrite { kind, key, due, value, .. } in writes.records {
-            let version = self.get(kind, &key).map_or(1, |record| record.version + 1);
+            let version = self.get(workspace, kind, &key).map_or(1, |record| record.version + 1);
             match value {
                 Some(value) => {
                     let record = Record { key: key.clone(), version, due, value };
-                    self.records.insert((kind, key), record);
+                    self.records.insert((workspace, kind, key), record);
                 }
-                None => drop(self.records.remove(&(kind, key))),
+                None => drop(self.records.remove(&(workspace, kind, key))),
             }
         }
         for (key, number) in writes.counts {
             self.count(key, at, number);
         }
-        self.activity.extend(writes.activity);
+        self.activity.extend(writes.activity.into_iter().map(|entry| (workspace, entry)));
     }
 
     fn count(&mut self, key: CountKey, at: Timestamp, number: i64) {
@@ -58,7 +58,7 @@ impl Records {
     pub(super) fn settled(
         &mut self,
         settlement: &Settlement,
-        provenance: &Provenance,
+        (workspace, provenance): (u32, &Provenance),
         status: Option<u16>,
     ) {
         let Some((subject, part)) = provenance.counted() else { return };
@@ -78,7 +78,7 @@ impl Records {
                 }
                 Some(Outcome::Answered(_)) | None => String::new(),
             };
-            self.activity.push(Activity {
+            let entry = Activity {
                 at: settlement.at,
                 kind: end.as_str().to_owned(),
                 subject: Some(subject.to_owned()),
@@ -87,22 +87,25 @@ impl Records {
                 delivery: Some(settlement.id),
                 status,
                 detail,
-            });
+            };
+            self.activity.push((workspace, entry));
         }
         self.count(CountKey { subject: subject.to_owned(), part, what }, settlement.at, 1);
     }
 
     pub(super) fn scan(
         &self,
-        kind: RecordKind,
-        prefix: &str,
-        after: Option<&str>,
+        (workspace, kind): (u32, RecordKind),
+        (prefix, after): (&str, Option<&str>),
         limit: usize,
     ) -> Vec<Record> {
-        let from = (kind, after.unwrap_or(prefix).to_owned());
+        let from = (workspace, kind, after.unwrap_or(prefix).to_owned());
         let mut found: Vec<Record> = Vec::new();
-        for ((of, key), record) in self.records.range(from..) {
-            if *of != kind || !key.starts_with(prefix) || found.len() == limit {
+        for ((of, of_kind, key), record) in self.records.range(from..) {
+            if (*of, *of_kind) != (workspace, kind)
+                || !key.starts_with(prefix)
+                || found.len() == limit
+            {
                 break;
             }
             if Some(key.as_str()) != after {
@@ -112,9 +115,11 @@ impl Records {
         found
     }
 
-    pub(super) fn due(&self, kind: RecordKind, limit: usize) -> Vec<Record> {
-        let of_kind = self.records.range((kind, String::new())..);
-        let of_kind = of_kind.take_while(|((of, _), _)| *of == kind).map(|(_, record)| record);
+    pub(super) fn due(&self, workspace: u32, kind: RecordKind, limit: usize) -> Vec<Record> {
+        let of_kind = self.records.range((workspace, kind, String::new())..);
+        let of_kind = of_kind
+            .take_while(|((of, of_kind, _), _)| (*of, *of_kind) == (workspace, kind))
+            .map(|(_, record)| record);
         let mut due: Vec<Record> = of_kind.filter(|record| record.due.is_some()).cloned().collect();
         due.sort_by_key(|record| record.due);
         due.truncate(limit);
@@ -143,8 +148,9 @@ impl Records {
         let is =
             |wanted: &Option<String>, given: &Option<String>| wanted.is_none() || wanted == given;
         let mut page = Page { rows: Vec::new(), next: None };
-        for (number, entry) in self.activity.iter().enumerate().rev() {
+        for (number, (workspace, entry)) in self.activity.iter().enumerate().rev() {
             let wanted = number < below
+                && *workspace == filter.workspace
                 && is(&filter.subject, &entry.subject)
                 && is(&filter.recipient, &entry.recipient)
                 && filter.kind.as_ref().is_none_or(|kind| *kind == entry.kind);
@@ -161,6 +167,6 @@ impl Records {
     }
 
     pub(super) fn sweep(&mut self, before: Timestamp) {
-        self.activity.retain(|entry| entry.at >= before);
+        self.activity.retain(|(_, entry)| entry.at >= before);
     }
 }

@@ -89,6 +89,7 @@ impl Row {
         let delivery = &self.delivery;
         DeliveryRecord {
             id: delivery.id,
+            workspace: delivery.workspace,
             trigger: delivery.trigger,
             host: delivery.host.clone(),
             seq,
@@ -112,7 +113,8 @@ impl Row {
 
     pub(super) fn passes(&self, filter: &DeliveryFilter) -> bool {
         let delivery = &self.delivery;
-        filter.host.as_ref().is_none_or(|host| *host == delivery.host)
+        filter.workspace.is_none_or(|workspace| workspace == delivery.workspace)
+            && filter.host.as_ref().is_none_or(|host| *host == delivery.host)
             && (filter.states.is_empty() || filter.states.contains(&self.state))
             && filter.trigger.is_none_or(|trigger| trigger == delivery.trigger)
             && filter.metadata.iter().all(|pair| self.is_tagged(pair))
@@ -220,6 +222,12 @@ impl State {
         self.rows.get(&first).map(|row| (row.delivery.host.clone(), row.pending(first)))
     }
 
+    /// Whether a workspace has deliveries for a host.
+    pub(super) fn has_sent(&self, workspace: u32, host: &HostName) -> bool {
+        let mut deliveries = self.rows.values().map(|row| &row.delivery);
+        deliveries.any(|delivery| delivery.workspace == workspace && delivery.host == *host)
+    }
+
     pub(super) fn settle(&mut self, settlement: Settlement) -> Option<(HostName, Pending)> {
         let (seq, row) = self.row(settlement.id)?;
         let recorded = settlement.attempt.as_ref().is_some_and(|a| a.number <= row.attempts_made());
@@ -236,12 +244,12 @@ impl State {
         if matches!(state, StoredState::Ended(_)) && !unblocks {
             return None;
         }
-        let (provenance, status) = self.rows.get(&seq).map(|row| {
+        let (provenance, workspace, status) = self.rows.get(&seq).map(|row| {
             let status = row.attempts.last().and_then(Attempt::status);
-            (row.delivery.provenance.clone(), status)
+            (row.delivery.provenance.clone(), row.delivery.workspace, status)
         })?;
         if let Some(provenance) = &provenance {
-            self.records.settled(&settled, provenance, status);
+            self.records.settled(&settled, (workspace, provenance), status);
         }
         match verdict {
             Verdict::Again { due, retries } => {
