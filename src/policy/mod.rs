@@ -13,6 +13,7 @@ pub mod learned;
 pub mod overload;
 pub mod pace;
 pub mod queue;
+pub mod rate;
 pub mod reopening;
 pub mod saved;
 pub mod slump;
