@@ -224,7 +224,7 @@ fn impossible_combinations_are_refused() {
         ("[store]\nurl = \"postgres://u:pw@h/d\"", "config.toml:2: store.url belongs to"),
         ("[retry]\nbase = \"2h\"", "retry.base = \"2h\" is longer than retry.max = \"1h\""),
         ("[server]\nmax_body = \"4MiB\"", "does not fit into server.max_line = \"2MiB\""),
-        ("[auth]\nkeys_required = true", "API keys are not available in this version"),
+        ("[auth]\nmax_failures = 0", "write a whole number from 1 to 1000000"),
         ("[hosts.a.limits]\nburst = 3", "set hosts.a.limits.requests_per_second as well"),
         ("[hosts.a.retry]\nmax = \"1s\"", "config.toml:2: hosts.a.retry.base = \"1m\" is longer"),
         ("[signing]\nsecret = \"x\"", "signing.secret names no entry of [secrets]"),
@@ -248,12 +248,26 @@ fn impossible_combinations_are_refused() {
 
 #[test]
 fn a_server_open_to_others_must_say_so() {
-    let problem = Case::new("").flag("--listen", "server.listen", "0.0.0.0:8080").problem();
+    let contradiction = Case::new("[auth]\nkeys_required = false");
+    let problem = contradiction.flag("--listen", "server.listen", "0.0.0.0:8080").problem();
     for part in ["flag --listen", "server.listen", "auth.keys_required", "auth.open = true"] {
         assert!(problem.contains(part), "{problem}");
     }
-    Case::new("[server]\nlisten = \"[::1]:8080\"").loaded();
-    Case::new("[server]\nlisten = \"0.0.0.0:80\"\n[auth]\nopen = true").loaded();
+    Case::new("[auth]\nkeys_required = false\nopen = true\n[server]\nlisten = \"0.0.0.0:1\"")
+        .loaded();
+}
+
+#[test]
+fn keys_are_required_where_others_reach_the_server_unless_it_says_otherwise() {
+    let required = |file: &str| Case::new(file).loaded().settings.auth.keys_required;
+    assert!(!required(""));
+    assert!(!required("[server]\nlisten = \"[::1]:8080\""));
+    assert!(required("[server]\nlisten = \"0.0.0.0:80\""));
+    assert!(required("[auth]\nkeys_required = true"));
+    assert!(!required("[server]\nlisten = \"0.0.0.0:80\"\n[auth]\nopen = true"));
+    assert!(required(
+        "[server]\nlisten = \"0.0.0.0:80\"\n[auth]\nopen = true\nkeys_required = true"
+    ));
 }
 
 #[test]

@@ -1,11 +1,17 @@
 //! Values that are each in range and make no sense together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use super::problem::{Origin, Problem};
 use super::units::{show_duration, show_size};
 use super::{HostRules, Settings, StoreKind};
 use crate::config::layers::show_path;
+
+/// Whether nobody but this machine reaches an address.
+pub(super) fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
 
 /// Finds what does not fit together. A key with a problem of its own is not blamed twice.
 pub(super) fn check(
@@ -43,25 +49,17 @@ impl Checks<'_> {
     }
 
     fn access(&mut self, settings: &Settings) {
-        if settings.auth.keys_required {
-            // To accept it would leave a server open that its owner takes for closed.
-            self.refuse(
-                &["auth.keys_required"],
-                "= true has no effect, as API keys are not available in this version".into(),
-                "leave it out and keep server.listen on 127.0.0.1".into(),
-            );
-            return;
-        }
         let address = settings.server.listen;
-        if !address.ip().to_canonical().is_loopback() && !settings.auth.open {
+        let says_no = !settings.auth.keys_required;
+        if says_no && !is_loopback(address) && !settings.auth.open {
             self.refuse(
                 &["server.listen", "auth.keys_required", "auth.open"],
                 format!(
                     "= \"{address}\" can be reached from other machines while \
                      auth.keys_required = false, so that anyone could send webhooks from here"
                 ),
-                "listen on 127.0.0.1, or say that the network is closed by other means with \
-                 auth.open = true"
+                "leave auth.keys_required out, listen on 127.0.0.1, or say that the network is \
+                 closed by other means with auth.open = true"
                     .into(),
             );
         }

@@ -59,6 +59,15 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
         Slot::Switch(&mut all.auth.keys_required)
     }),
     key("auth.open", "lets other machines in without keys", |all| Slot::Switch(&mut all.auth.open)),
+    key("auth.hosts", "names by which the server is called without a key", |all| {
+        Slot::Hosts(&mut all.auth.hosts)
+    }),
+    key("auth.max_failures", "failures a minute, past which an address is slowed", |all| {
+        Slot::Whole(&mut all.auth.max_failures, 1, 1_000_000)
+    }),
+    key("auth.requests_per_second", "requests a second of a key without its own rate", |all| {
+        Slot::Rate(&mut all.auth.requests_per_second, 1_000_000.0)
+    }),
     key("store.kind", "which engine keeps the data", |all| Slot::Kind(&mut all.store.kind)),
     key("store.path", "directory of the embedded store", |all| Slot::Path(&mut all.store.path)),
     key("store.url", "PostgreSQL URL", |_| {

@@ -71,6 +71,9 @@ pub struct Effective {
     pub origin: Origin,
 }
 
+/// The setting whose default depends on another one.
+const KEYS_REQUIRED: &str = "auth.keys_required";
+
 /// Reads, merges and validates the settings.
 pub fn load(sources: Sources) -> Result<Loaded, ConfigErrors> {
     let layers = Layers::read(&sources);
@@ -84,7 +87,12 @@ pub fn load(sources: Sources) -> Result<Loaded, ConfigErrors> {
     for (path, entry) in hosts {
         reading.read_host(path, entry);
     }
-    let (settings, origins) = (reading.settings, reading.origins);
+    let (mut settings, origins) = (reading.settings, reading.origins);
+    // Whoever lets other machines reach the server wants keys, unless he says otherwise.
+    if !origins.contains_key(KEYS_REQUIRED) {
+        let is_closed = combine::is_loopback(settings.server.listen) || settings.auth.open;
+        settings.auth.keys_required = !is_closed;
+    }
     let mut problems = reading.problems;
     problems.extend(combine::check(&settings, &origins, &reading.failed));
     if !problems.is_empty() {

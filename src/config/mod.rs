@@ -237,10 +237,17 @@ pub struct Log {
 /// `[auth]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Auth {
-    /// Whether requests need an API key.
+    /// Whether requests need an API key. What is loaded says `true` where other machines may reach
+    /// the server, unless it was set.
     pub keys_required: bool,
     /// Says that other machines may reach the server without keys.
     pub open: bool,
+    /// Names, other than localhost and addresses, by which the server is called without a key.
+    pub hosts: Vec<String>,
+    /// Failures a minute, past which an address is not listened to.
+    pub max_failures: u32,
+    /// Requests a second of a key that was given no rate of its own; `None` means no limit.
+    pub requests_per_second: Option<f64>,
 }
 
 impl Default for Settings {
@@ -290,7 +297,13 @@ impl Default for Settings {
             hosts: BTreeMap::new(),
             secrets: BTreeMap::new(),
             log: Log { format: LogFormat::Text, level: "info".into() },
-            auth: Auth { keys_required: false, open: false },
+            auth: Auth {
+                keys_required: false,
+                open: false,
+                hosts: Vec::new(),
+                max_failures: 10,
+                requests_per_second: None,
+            },
         }
     }
 }
