@@ -4,36 +4,26 @@
 //! Order of the holds: what a person said, then the host's health, then what the host asked for,
 //! then what fits in flight, then the paces (static, headers, learned). The first that holds rules.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::time::Duration;
 
 use crate::config::HostRules;
-use crate::model::{
-    DeliveryId, End, HostControls, Moment, Now, Outcome, Pending, Timestamp, Verdict,
-};
-use crate::policy::backoff;
-use crate::policy::budget::{Budget, Reading, Wait, WaitCause};
+use crate::model::{DeliveryId, HostControls, Moment, Now, Pending, Timestamp};
+use crate::policy::budget::{Budget, Wait};
 use crate::policy::concurrency::Concurrency;
-use crate::policy::condition::{Hold, HostCondition, WaitReason};
-use crate::policy::gate::{Gate, Probed};
-use crate::policy::headers::{self, Signals};
-use crate::policy::health::{HealthWindow, TripReason};
+use crate::policy::gate::Gate;
+use crate::policy::health::HealthWindow;
 use crate::policy::learned::LearnedRate;
-use crate::policy::overload::{Overload, Weighed};
+use crate::policy::overload::Overload;
 use crate::policy::pace::Pace;
-use crate::policy::queue::{Key, Offer, Queue};
+use crate::policy::queue::Queue;
 use crate::policy::reopening::Reopening;
 use crate::policy::slump::Slump;
-use crate::policy::verdict::{Meaning, meaning};
 
-/// A delivery is never put off longer by one answer's `Retry-After`.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
-/// A host-wide wait is capped at this; beyond it the single delivery waits longer (see `budget`).
-const HOST_WAIT_MAX: Duration = crate::policy::budget::WAIT_MAX;
-/// How long a host shows as limited after its pace last held a send back, so that a steady pace is
-/// not shown as a flicker.
-const LIMITED_SHOWN: Duration = Duration::from_secs(2);
+mod holds;
+mod settling;
+
+pub use holds::Standing;
+pub use settling::Ruling;
 
 /// What the actor is to do.
 #[derive(Clone, Debug)]
@@ -48,34 +38,6 @@ pub enum Step {
     WaitUntil(Moment),
     /// Nothing to do until something arrives.
     Idle,
-}
-
-/// What was decided about an attempt.
-#[derive(Clone, Debug)]
-pub struct Ruling {
-    /// About the delivery.
-    pub verdict: Verdict,
-    /// What the outcome meant.
-    pub meaning: Meaning,
-    /// Attempts made, this one included.
-    pub attempts: u32,
-    /// Whether the delivery has an ordering key.
-    pub ordered: bool,
-    /// When the request was sent.
-    pub sent: Moment,
-    /// Its new place, where it goes again but comes after what the window holds.
-    pub left: Option<Key>,
-}
-
-/// The host's condition, until when, and why.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    /// The word.
-    pub condition: HostCondition,
-    /// Until when; `None` where it does not end by itself.
-    pub until: Option<Moment>,
-    /// Why; empty when healthy.
-    pub reason: Cow<'static, str>,
 }
 
 #[derive(Debug)]
@@ -245,78 +207,6 @@ impl HostState {
         Step::Send(entry)
     }
 
-    /// Why no send may start now; `None` when one may.
-    pub fn hold(&mut self, now: Moment) -> Option<Hold> {
-        let held = |wait, until, reason| Some(Hold { wait, until, reason: Cow::Borrowed(reason) });
-        if self.controls.paused {
-            return held(WaitReason::Pause, None, "an operator paused the host");
-        }
-        if self.gate.advance(self.rules.health.probes, now) {
-            self.calm(now);
-        }
-        if !self.gate.lets_pass() {
-            return match &self.gate {
-                Gate::Cooling { until, reason } => {
-                    let reason = Cow::Owned(reason.clone());
-                    Some(Hold { wait: WaitReason::Cooldown, until: Some(*until), reason })
-                }
-                _ => held(WaitReason::Cooldown, None, "the host is being probed after a cooldown"),
-            };
-        }
-        if self.budget.wait_ended(now) {
-            self.learned.wait_ended(now);
-        }
-        if let Some(wait) = self.budget.wait(now) {
-            let (reason, words) = match wait.cause {
-                WaitCause::RetryAfter => (WaitReason::Budget, "the host said Retry-After"),
-                WaitCause::Spent => (WaitReason::Budget, "the host's rate-limit budget is used up"),
-                WaitCause::Backoff => {
-                    (WaitReason::Backoff, "the host refused without saying for how long")
-                }
-            };
-            return held(reason, Some(wait.until), words);
-        }
-        if let Some(until) = self.slump.until(now) {
-            let words = "its last requests failed one after the other";
-            return held(WaitReason::Backoff, Some(until), words);
-        }
-        let in_flight = self.in_flight();
-        // While probing, the probes are the limit.
-        let limit = match self.gate {
-            Gate::Open => self.concurrency.limit(),
-            _ => self.concurrency.ceiling(),
-        };
-        if in_flight >= limit {
-            return held(WaitReason::InFlightLimit, None, "all requests in flight are taken");
-        }
-        if let Some(ready) = self.reopening.ready_at(now) {
-            let words = "the host is back and gets its usual rate at first";
-            return held(WaitReason::InFlightLimit, Some(ready), words);
-        }
-        let paced = self.pace_hold(in_flight, now);
-        if paced.is_some() {
-            self.limited_until = now + LIMITED_SHOWN;
-        }
-        paced
-    }
-
-    fn pace_hold(&mut self, in_flight: u32, now: Moment) -> Option<Hold> {
-        let held = |until, reason| {
-            let reason = Cow::Borrowed(reason);
-            Some(Hold { wait: WaitReason::Budget, until, reason })
-        };
-        if let Some(ready) = self.fixed.as_mut().and_then(|pace| pace.ready_at(now)) {
-            return held(Some(ready), "the static limit of requests a second is reached");
-        }
-        if let Err(until) = self.budget.admits(in_flight, now) {
-            return held(until, "the host's rate-limit budget is spread over its window");
-        }
-        if let Some(ready) = self.learned.ready_at(now) {
-            return held(Some(ready), "the learned rate of the host is reached");
-        }
-        None
-    }
-
     fn depart(&mut self, entry: &Pending, now: Moment) {
         if let Some(pace) = &mut self.fixed {
             pace.take(now);
@@ -330,237 +220,6 @@ impl HostState {
         self.flights.insert(entry.id, Flight { entry: entry.clone(), sent: now, probe, limit });
     }
 
-    /// Decides about an attempt that came to an end. `None` when it is not in flight here. A
-    /// delivery that goes again is back in the queue afterwards. `roll` is 0 to 1.
-    pub fn settle(
-        &mut self,
-        id: DeliveryId,
-        outcome: &Outcome,
-        now: Now,
-        roll: f64,
-    ) -> Option<Ruling> {
-        let flight = self.flights.remove(&id)?;
-        let size = flight.entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
-        self.flight_bytes -= size;
-        let signals = match outcome {
-            Outcome::Answered(answer) => headers::read(&answer.headers, now.wall),
-            _ => Signals::default(),
-        };
-        let mut meaning = meaning(outcome, signals.retry_after.is_some());
-        if meaning == Meaning::Overloaded {
-            meaning = self.weigh_overload(&flight, now.moment);
-        }
-        let wait = self.learn_budget(&flight, outcome, &signals, meaning, roll, now.moment);
-        self.learn_health(&flight, meaning, roll, now.moment);
-        let verdict = self.rule(&flight.entry, meaning, &signals, now, roll);
-        let mut ruling = Ruling {
-            verdict,
-            meaning,
-            attempts: flight.entry.attempts,
-            ordered: flight.entry.ordered,
-            sent: flight.sent,
-            left: None,
-        };
-        debug_assert!(wait.is_none_or(|wait| wait <= HOST_WAIT_MAX));
-        if let Verdict::Again { due, retries } = verdict {
-            let key = (due, flight.entry.seq);
-            if self.queue.offer(Pending { due, retries, ..flight.entry }) == Offer::Left {
-                ruling.left = Some(key);
-            }
-        }
-        Some(ruling)
-    }
-
-    /// What a 503 without a hint means; it teaches the learned rate where it may be a limiter's.
-    fn weigh_overload(&mut self, flight: &Flight, now: Moment) -> Meaning {
-        let rounds = flight.entry.attempts.saturating_sub(flight.entry.retries);
-        let weighed = self.overload.overloaded(rounds, now);
-        if self.overload.is_first() {
-            self.learned_before = self.learned.clone();
-        }
-        match weighed {
-            Weighed::Limiter | Weighed::Mostly => {
-                self.learned.refused(flight.sent, Duration::ZERO, now);
-            }
-            Weighed::Failure { misjudged: true } => {
-                self.learned = std::mem::take(&mut self.learned_before);
-            }
-            Weighed::Failure { misjudged: false } => {}
-        }
-        match weighed {
-            Weighed::Limiter => Meaning::Overloaded,
-            _ => Meaning::Failed { counts: true, timed_out: false },
-        }
-    }
-
-    fn learn_budget(
-        &mut self,
-        flight: &Flight,
-        outcome: &Outcome,
-        signals: &Signals,
-        meaning: Meaning,
-        roll: f64,
-        now: Moment,
-    ) -> Option<Duration> {
-        let refused = meaning == Meaning::Refused;
-        let wait = match outcome {
-            Outcome::Answered(_) => {
-                let in_flight = self.in_flight();
-                let reading = Reading { signals, refused, sent: flight.sent, in_flight };
-                self.budget.read(reading, roll, now)
-            }
-            Outcome::NoAnswer { .. } => {
-                self.budget.unanswered(now);
-                None
-            }
-            Outcome::Blocked { .. } => return None,
-        };
-        match meaning {
-            Meaning::Refused => {
-                // The rate steers from here; halving the in-flight limit as well would hold a
-                // slow host far below it.
-                self.learned.refused(flight.sent, wait.unwrap_or_default(), now);
-            }
-            Meaning::Failed { counts: true, .. } => self.halve(flight.sent, now),
-            Meaning::Delivered | Meaning::Permanent | Meaning::Failed { .. } => {
-                self.overload.succeeded(now);
-                self.learned.succeeded();
-                self.concurrency.succeeded(self.in_flight());
-            }
-            // What a bare 503 teaches was learned when it was weighed.
-            Meaning::Overloaded | Meaning::Blocked => {}
-        }
-        wait
-    }
-
-    fn halve(&mut self, sent: Moment, now: Moment) {
-        if sent >= self.halved {
-            self.concurrency.backed_off();
-            self.halved = now;
-        }
-    }
-
-    fn learn_health(&mut self, flight: &Flight, meaning: Meaning, roll: f64, now: Moment) {
-        let well = match meaning {
-            Meaning::Failed { counts: true, .. } => Some(false),
-            Meaning::Delivered | Meaning::Permanent | Meaning::Failed { .. } => Some(true),
-            // Alive, but neither well nor ill; or no word from the host at all.
-            Meaning::Refused | Meaning::Overloaded | Meaning::Blocked => None,
-        };
-        if flight.sent >= self.healthy_since {
-            match (well, meaning) {
-                (Some(false), Meaning::Failed { timed_out, .. }) => {
-                    self.health.failed(timed_out, now);
-                    let prevail = self.health.failures_prevail(now);
-                    self.slump.failed(flight.sent, prevail, roll, now);
-                }
-                (Some(_), _) => {
-                    self.health.answered(now);
-                    self.slump.ended();
-                    self.reopening.delivered(now);
-                }
-                (None, Meaning::Blocked) => {}
-                (None, _) => {
-                    self.health.asked_to_wait();
-                    self.slump.ended();
-                }
-            }
-        }
-        if flight.probe {
-            match well {
-                Some(well) => self.judge_probe(well, now),
-                None => self.gate.probe_lost(),
-            }
-        } else if self.gate == Gate::Open
-            && let Some(reason) = self.health.tripped(flight.limit, now)
-        {
-            self.cool(words_of(reason, self.rules.health.window), now);
-        }
-    }
-
-    fn judge_probe(&mut self, well: bool, now: Moment) {
-        match self.gate.probed(well, self.queue.len()) {
-            Probed::Undecided => {}
-            Probed::Healthy => {
-                self.gate = Gate::Open;
-                self.health.clear();
-                self.concurrency.restart();
-                self.healthy_since = now;
-                self.reopening.begin(now);
-                self.calm(now);
-            }
-            Probed::Unhealthy => self.cool("probes after the cooldown failed".into(), now),
-        }
-    }
-
-    /// What the paces saved up while the host was left alone is not to be sent as a burst.
-    fn calm(&mut self, now: Moment) {
-        if let Some(pace) = &mut self.fixed {
-            pace.drain_to(1.0, now);
-        }
-        self.budget.calm(now);
-        self.learned.wait_ended(now);
-        self.slump.ended();
-    }
-
-    fn cool(&mut self, reason: String, now: Moment) {
-        self.gate = Gate::cool(reason, self.rules.health.cooldown, now);
-    }
-
-    fn rule(
-        &self,
-        entry: &Pending,
-        meaning: Meaning,
-        signals: &Signals,
-        now: Now,
-        roll: f64,
-    ) -> Verdict {
-        let asked = signals.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-        let verdict = match meaning {
-            Meaning::Delivered => Verdict::End(End::Delivered),
-            Meaning::Permanent | Meaning::Blocked => Verdict::End(End::Failed),
-            // The host's wait holds it; it keeps its place in the queue.
-            Meaning::Refused | Meaning::Overloaded if asked <= HOST_WAIT_MAX => {
-                Verdict::Again { due: entry.due, retries: entry.retries }
-            }
-            Meaning::Refused | Meaning::Overloaded => {
-                Verdict::Again { due: now.wall.plus(asked), retries: entry.retries }
-            }
-            Meaning::Failed { .. } if entry.retries >= self.rules.retry.retries => {
-                Verdict::End(End::Exhausted)
-            }
-            Meaning::Failed { .. } => {
-                let retries = entry.retries + 1;
-                let delay = backoff::delay(retries, &self.rules.retry, roll).max(asked);
-                Verdict::Again { due: now.wall.plus(delay), retries }
-            }
-        };
-        match verdict {
-            Verdict::Again { .. } if entry.expires <= now.wall => Verdict::End(End::Expired),
-            verdict => verdict,
-        }
-    }
-
-    /// The host's condition now.
-    pub fn standing(&mut self, now: Now) -> Standing {
-        let hold = self.hold(now.moment);
-        let probing = matches!(self.gate, Gate::Probing { .. });
-        let (condition, hold) = match hold {
-            Some(hold) => (condition_of(hold.wait, probing), Some(hold)),
-            None if probing => (HostCondition::Probing, None),
-            None => (HostCondition::Healthy, None),
-        };
-        if condition == HostCondition::Healthy && self.limited_until > now.moment {
-            let reason = Cow::Borrowed("its rate-limit budget sets the pace");
-            return Standing { condition: HostCondition::Limited, until: None, reason };
-        }
-        let (until, reason) = match hold {
-            Some(hold) if condition != HostCondition::Healthy => (hold.until, hold.reason),
-            _ => (None, Cow::Borrowed("")),
-        };
-        Standing { condition, until, reason }
-    }
-
     /// The wait that the host asked for, for saving.
     pub fn wait(&self, now: Moment) -> Option<Wait> {
         self.budget.wait(now)
@@ -569,27 +228,6 @@ impl HostState {
     /// When the earliest of all pending deliveries of the host is due.
     pub fn earliest_due(&self) -> Option<Timestamp> {
         self.queue.earliest_due()
-    }
-}
-
-fn condition_of(wait: WaitReason, probing: bool) -> HostCondition {
-    match wait {
-        WaitReason::Pause => HostCondition::Paused,
-        WaitReason::Cooldown if probing => HostCondition::Probing,
-        WaitReason::Cooldown => HostCondition::CoolingDown,
-        WaitReason::Backoff => HostCondition::BackingOff,
-        WaitReason::Budget => HostCondition::Limited,
-        WaitReason::InFlightLimit | WaitReason::Order if probing => HostCondition::Probing,
-        WaitReason::InFlightLimit | WaitReason::Order => HostCondition::Healthy,
-    }
-}
-
-fn words_of(reason: TripReason, window: Duration) -> String {
-    match reason {
-        TripReason::Failures { failures, attempts } => {
-            format!("{failures} of {attempts} attempts failed within {}s", window.as_secs())
-        }
-        TripReason::Timeouts { in_a_row } => format!("{in_a_row} attempts in a row timed out"),
     }
 }
 

@@ -1,11 +1,15 @@
 //! One host in simulated time: outcomes are scripted, or come from a model of a limiter.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::*;
-use crate::model::{Answer, Header, HostNumber, Method, Priority, Target, Webhook};
+use crate::model::{
+    Answer, End, Header, HostNumber, Method, Outcome, Priority, Target, Verdict, Webhook,
+};
+use crate::policy::condition::HostCondition;
 
 mod limiters;
 
