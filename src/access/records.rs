@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::AccessError;
 use super::key::{KeyId, SecretHash};
 use super::scope::Scopes;
-use crate::model::{Timestamp, WorkspacePolicy};
+use crate::model::{DEFAULT_WORKSPACE, Timestamp, WorkspacePolicy};
 use crate::store::{
     Acceptance, Accepted, Expect, Record, RecordKind, RecordWrite, Store, StoreError, Writes,
 };
@@ -161,7 +161,10 @@ impl Records {
         after: Option<String>,
         limit: usize,
     ) -> Result<Vec<(String, AuditEntry)>, StoreError> {
-        let records = self.0.scan(RecordKind::Audit, prefix.to_owned(), after, limit).await?;
+        let records = self
+            .0
+            .scan(DEFAULT_WORKSPACE, RecordKind::Audit, (prefix.to_owned(), after), limit)
+            .await?;
         let entries = records.into_iter();
         Ok(entries
             .filter_map(|record| Some((record.key.clone(), read(RecordKind::Audit, &record)?)))
@@ -199,7 +202,8 @@ impl Records {
         let mut all: Vec<Record> = Vec::new();
         loop {
             let after = all.last().map(|record| record.key.clone());
-            let page = self.0.scan(kind, prefix.to_owned(), after, PAGE).await?;
+            let page =
+                self.0.scan(DEFAULT_WORKSPACE, kind, (prefix.to_owned(), after), PAGE).await?;
             let is_last = page.len() < PAGE;
             all.extend(page);
             if is_last {

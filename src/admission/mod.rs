@@ -13,6 +13,7 @@ mod headers;
 mod idempotency;
 mod input;
 mod meter;
+mod quota;
 mod refusal;
 mod timing;
 mod url;
@@ -51,6 +52,7 @@ use door::Door;
 pub use door::Place;
 pub use idempotency::Claim;
 use idempotency::UnderWay;
+use quota::Quotas;
 
 /// Lets the triggers of one workspace in. What is not of the workspace alone is shared by all.
 #[derive(Clone)]
@@ -63,6 +65,7 @@ pub struct Admission {
     keys: Arc<UnderWay>,
     door: Arc<Door>,
     meter: Arc<Meter>,
+    quotas: Arc<Quotas>,
     /// Makes ids unlike: counted up from a random start, so that no two of this process meet.
     serial: Arc<AtomicU64>,
 }
@@ -108,10 +111,10 @@ impl Admission {
         clock: Clock,
     ) -> Self {
         let serial = Arc::new(AtomicU64::new(fastrand::u64(..)));
-        let (keys, meter) = (Arc::default(), Arc::default());
+        let (keys, meter, quotas) = (Arc::default(), Arc::default(), Arc::default());
         let door = Arc::new(Door::new(settings.server.max_waiting));
         let workspace = DEFAULT_WORKSPACE;
-        Self { workspace, store, engine, settings, clock, keys, door, meter, serial }
+        Self { workspace, store, engine, settings, clock, keys, door, meter, quotas, serial }
     }
 
     /// The same for another workspace.
@@ -136,10 +139,19 @@ impl Admission {
 
     /// Lets somebody in who brings something to be made durable, unless too many are inside.
     pub fn enter(&self) -> Result<Place<'_>, Refusal> {
-        match self.engine.is_stopping() {
-            true => Err(Refusal::Stopping),
-            false => self.door.enter().ok_or(Refusal::Busy),
+        if self.engine.is_stopping() {
+            return Err(Refusal::Stopping);
         }
+        self.vet_rate()?;
+        self.door.enter().ok_or(Refusal::Busy)
+    }
+
+    /// Counts a trigger towards what the workspace may bring in a second.
+    fn vet_rate(&self) -> Result<(), Refusal> {
+        let policy = self.engine.workspaces().policy(self.workspace);
+        let Some(limit) = policy.triggers_per_second else { return Ok(()) };
+        let taken = self.quotas.take(self.workspace, limit, self.clock.moment());
+        taken.map_err(|wait| Refusal::WorkspaceRate { limit, wait })
     }
 
     /// Lets a trigger in, and reads and vets what it says.
@@ -155,7 +167,10 @@ impl Admission {
         // The items of a batch wait for each other already.
         let place = match origin.alone {
             true => Some(self.enter()?),
-            false => None,
+            false => {
+                self.vet_rate()?;
+                None
+            }
         };
         let now = self.clock.wall();
         let draft = draft::read(request, origin, &self.settings, now)?;

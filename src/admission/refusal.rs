@@ -1,6 +1,7 @@
 //! Why a trigger may not come in. The words of HTTP are the front end's affair.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::model::HostName;
 
@@ -65,6 +66,18 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
+    /// As many deliveries of the workspace wait as may.
+    WorkspaceFull {
+        /// The limit.
+        limit: u64,
+    },
+    /// The workspace brought as many triggers in as it may.
+    WorkspaceRate {
+        /// Triggers a second.
+        limit: u32,
+        /// When the next may come.
+        wait: Duration,
+    },
     /// As many deliveries wait as may.
     StoreFull {
         /// The limit.
@@ -123,6 +136,12 @@ impl fmt::Display for Refusal {
             Refusal::KeyUnderWay => formatter.write_str("idempotency key is under way"),
             Refusal::Draining(host) => write!(formatter, "{host} is being drained"),
             Refusal::HostFull { host, limit } => write!(formatter, "{host} has {limit} waiting"),
+            Refusal::WorkspaceFull { limit } => {
+                write!(formatter, "the workspace has {limit} waiting")
+            }
+            Refusal::WorkspaceRate { limit, .. } => {
+                write!(formatter, "the workspace brings more than {limit} triggers a second")
+            }
             Refusal::StoreFull { limit } => write!(formatter, "{limit} deliveries wait"),
             Refusal::Stale(place) => write!(formatter, "record {place} was changed meanwhile"),
             Refusal::Loop { hops, max } => write!(formatter, "{hops} hops; at most {max}"),

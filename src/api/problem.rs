@@ -305,6 +305,19 @@ impl From<Refusal> for Problem {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "host-full", title, detail)
                     .retry_after(RETRY_FULL_S)
             }
+            Refusal::WorkspaceFull { limit } => {
+                let detail = format!("{limit} deliveries of this workspace wait already");
+                let title = "Too many deliveries of this workspace wait";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "workspace-full", title, detail)
+                    .retry_after(RETRY_FULL_S)
+            }
+            Refusal::WorkspaceRate { limit, wait } => {
+                let detail = format!("this workspace may bring in {limit} triggers a second");
+                let title = "Too many triggers a second";
+                let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX - 1) + 1;
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "workspace-rate", title, detail)
+                    .retry_after(seconds)
+            }
             Refusal::StoreFull { limit } => {
                 let detail = format!("{limit} deliveries wait already");
                 let title = "Too many deliveries wait";
