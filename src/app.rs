@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix::{Actor, Arbiter};
 
+use crate::access::{Access, USES_EVERY};
 use crate::api;
 use crate::clock::Clock;
 use crate::config::{Settings, StoreKind};
@@ -16,7 +17,7 @@ use crate::delivery::live::LiveEngine;
 use crate::delivery::router::Router;
 use crate::delivery::sender::{HttpSender, Sender, SenderShared, sockets_max};
 use crate::delivery::shard::{ArbiterCounters, SenderFactory, Surroundings};
-use crate::model::{DEFAULT_WORKSPACE, HostName};
+use crate::model::HostName;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError, StoreLimits};
@@ -38,6 +39,8 @@ pub enum StartError {
     Sender(String),
     /// The address could not be listened on.
     Listen(String),
+    /// Nobody could come in; the text says what to do.
+    Access(&'static str),
 }
 
 impl fmt::Display for StartError {
@@ -46,6 +49,7 @@ impl fmt::Display for StartError {
             StartError::Store(why) => write!(formatter, "store: {why}"),
             StartError::Sender(why) => write!(formatter, "sender: {why}"),
             StartError::Listen(why) => write!(formatter, "server: {why}"),
+            StartError::Access(why) => write!(formatter, "auth: {why}"),
         }
     }
 }
@@ -178,13 +182,12 @@ pub fn serve(settings: Settings) -> Result<(), StartError> {
     let senders = http_senders(&settings, &clock)?;
     actix_rt::System::new().block_on(async move {
         let patience = settings.server.shutdown_timeout;
+        vet_access(&settings, &store, &clock).await?;
         let running = Running::start(settings, clock, store, senders).await?;
         let front = Front::start(&running).await?;
         let listen = front.address();
         log::info!(address:% = listen; "listening");
-        if !running.settings.auth.keys_required {
-            log::info!(address:% = listen; "no API keys are configured: open to whoever reaches this address");
-        }
+        front.tell_who_may_come_in(&running.settings);
         let signal = Signals::listen()?;
         signal.first().await;
         log::info!("stopping: new triggers are refused, what is in flight finishes");
@@ -194,6 +197,7 @@ pub fn serve(settings: Settings) -> Result<(), StartError> {
             log::warn!("second signal: stopping at once");
             std::process::exit(1);
         });
+        front.access.keep_uses().await;
         let cut = running.stop(patience).await;
         front.stop().await;
         if cut > 0 {
@@ -204,9 +208,31 @@ pub fn serve(settings: Settings) -> Result<(), StartError> {
     })
 }
 
+/// Refuses a start that would leave everybody outside: keys are needed, and none was ever made.
+/// Where there were some it starts, even if all have ended: what is owed has to go out.
+async fn vet_access(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    clock: &Clock,
+) -> Result<(), StartError> {
+    if !settings.auth.keys_required {
+        return Ok(());
+    }
+    let access = Access::new(store.clone(), None, clock.clone(), settings.auth.clone());
+    access.open().await?;
+    if access.has_keys() {
+        return Ok(());
+    }
+    Err(StartError::Access(
+        "API keys are required (auth.keys_required), and there are none: make the first one with \
+         `hostline keys create --name admin --scope admin` and start again; or listen on 127.0.0.1",
+    ))
+}
+
 /// The front end of a running engine.
 pub struct Front {
     handle: api::ServerHandle,
+    access: Arc<Access>,
     address: SocketAddr,
 }
 
@@ -220,14 +246,44 @@ impl Front {
             running.clock.clone(),
         );
         let composers = state.composers().clone();
-        composers.open(DEFAULT_WORKSPACE).await?;
+        let access = state.access().clone();
+        access.open().await?;
+        for workspace in access.list_workspaces(None, usize::MAX).0 {
+            composers.open(workspace.number).await?;
+        }
         let (server, addresses) = api::server(&running.settings, state)
             .map_err(|error| StartError::Listen(format!("{error}; is another server running there? choose another address with --listen or server.listen")))?;
         let address = addresses.first().copied().unwrap_or(running.settings.server.listen);
         let handle = server.handle();
         actix_rt::spawn(server);
         actix_rt::spawn(composers.conduct());
-        Ok(Self { handle, address })
+        let keeping = access.clone();
+        actix_rt::spawn(async move {
+            loop {
+                actix_rt::time::sleep(USES_EVERY).await;
+                keeping.keep_uses().await;
+            }
+        });
+        Ok(Self { handle, access, address })
+    }
+
+    /// Says plainly in the log who may come in.
+    fn tell_who_may_come_in(&self, settings: &Settings) {
+        let address = self.address;
+        if settings.auth.keys_required {
+            if !self.access.has_live_admin() {
+                log::warn!(
+                    "no live API key has the scope admin: nobody can make keys through the API; stop the server and use `hostline keys create`"
+                );
+            }
+            log::info!(address:%; "API keys are required");
+        } else if !address.ip().to_canonical().is_loopback() {
+            log::warn!(address:%; "open to whoever reaches this address, since auth.open = true: API keys are optional");
+        } else if self.access.has_keys() {
+            log::info!(address:%; "API keys are optional, since only this machine reaches this address; auth.keys_required = true requires them");
+        } else {
+            log::info!(address:%; "no API keys are configured: only this machine reaches this address, and may do everything");
+        }
     }
 
     /// Where it listens.

@@ -22,6 +22,8 @@ pub struct LiveKey {
     pub(super) record: KeyRecord,
     /// Of its record.
     pub(super) version: u64,
+    /// The id, as callers carry it: shared, since every request has one.
+    name: Arc<str>,
     /// What goes on when the record changes.
     life: Arc<Life>,
 }
@@ -65,7 +67,8 @@ impl LiveKey {
             origins_next: AtomicUsize::new(0),
             rate,
         };
-        Self { record, version, life: Arc::new(life) }
+        let name = record.id.as_str().into();
+        Self { record, version, name, life: Arc::new(life) }
     }
 
     /// The same key with another record, as `old` was used.
@@ -76,6 +79,11 @@ impl LiveKey {
     /// Its id.
     pub fn id(&self) -> KeyId {
         self.record.id
+    }
+
+    /// Its id as text.
+    pub fn name(&self) -> Arc<str> {
+        self.name.clone()
     }
 
     /// Number of its workspace.

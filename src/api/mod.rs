@@ -3,19 +3,24 @@
 
 mod batch;
 mod braze;
+mod browser;
 mod caller;
 mod compose;
 mod deliveries;
+mod door;
 mod hosts;
+mod keys;
 mod meaning;
 mod metrics;
 mod problem;
 mod redrives;
 mod request;
+pub mod scopes;
 mod states;
 mod stats;
 mod triggers;
 mod view;
+mod workspaces;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +33,7 @@ use actix_web::{App, HttpRequest, HttpServer, Resource, web};
 
 pub use problem::Problem;
 
+use crate::access::Access;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::compose::Composers;
@@ -46,6 +52,7 @@ pub struct Api {
     clock: Clock,
     admission: Arc<Admission>,
     composers: Arc<Composers>,
+    access: Arc<Access>,
     redrives: Redrives,
     requests: Requests,
     /// Held while a host's controls are read, changed and written.
@@ -72,6 +79,9 @@ impl Api {
             clock.clone(),
         );
         let composers = Arc::new(composers);
+        let auth = settings.auth.clone();
+        let access = Access::new(store.clone(), Some(engine.clone()), clock.clone(), auth);
+        let access = Arc::new(access);
         let started = clock.moment();
         web::Data::new(Self {
             store,
@@ -80,6 +90,7 @@ impl Api {
             clock,
             admission,
             composers,
+            access,
             redrives: Redrives::default(),
             requests: Requests::default(),
             controlling: tokio::sync::Mutex::default(),
@@ -92,22 +103,30 @@ impl Api {
     pub fn composers(&self) -> &Arc<Composers> {
         &self.composers
     }
+
+    /// Who may come in. It has to be opened before anything is asked, and its uses to be kept.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
 }
 
-/// Adds every route, and the answers to requests that meet none.
+/// Adds every route behind the door, and the answers to requests that meet none.
 pub fn configure(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config.app_data(api);
         config.app_data(web::PathConfig::default().error_handler(|_, _| {
             Problem::parameter("path", "is not valid UTF-8 once it is decoded").into()
         }));
-        triggers_and_deliveries(config);
-        compose::configure(config);
-        hosts_and_stats(config);
-        braze::configure(config);
-        config.default_service(web::to(|request: HttpRequest| async move {
+        let routes = web::scope("").wrap(from_fn(door::stand)).configure(|config| {
+            triggers_and_deliveries(config);
+            compose::configure(config);
+            hosts_and_stats(config);
+            keys_and_workspaces(config);
+            braze::configure(config);
+        });
+        config.service(routes.default_service(web::to(|request: HttpRequest| async move {
             Problem::no_route(request.path()).response()
-        }));
+        })));
     }
 }
 
@@ -150,8 +169,36 @@ fn hosts_and_stats(config: &mut web::ServiceConfig) {
         .service(resource("/metrics", "GET").route(web::get().to(metrics::metrics)));
 }
 
-/// A resource that answers a method it does not take with those that it does.
+fn keys_and_workspaces(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            resource("/v1/keys", "GET, POST")
+                .route(web::get().to(keys::list))
+                .route(web::post().to(keys::create)),
+        )
+        .service(
+            resource("/v1/keys/{id}", "GET, DELETE")
+                .route(web::get().to(keys::show))
+                .route(web::delete().to(keys::revoke)),
+        )
+        .service(resource("/v1/keys/{id}/rotate", "POST").route(web::post().to(keys::rotate)))
+        .service(resource("/v1/audit", "GET").route(web::get().to(keys::audit)))
+        .service(
+            resource("/v1/workspaces", "GET, POST")
+                .route(web::get().to(workspaces::list))
+                .route(web::post().to(workspaces::create)),
+        )
+        .service(
+            resource("/v1/workspaces/{workspace}", "GET, PATCH")
+                .route(web::get().to(workspaces::show))
+                .route(web::patch().to(workspaces::patch)),
+        );
+}
+
+/// A resource that answers a method it does not take with those that it does. What it takes has to
+/// be in the table of scopes, else nobody but an admin would reach it.
 fn resource(path: &str, allow: &'static str) -> Resource {
+    debug_assert!(scopes::covers(path, allow), "{allow} {path} is not in the table of scopes");
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
         Problem::method(request.method().as_str(), allow).response()
     }))

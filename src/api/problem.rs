@@ -8,6 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use crate::access::AccessError;
 use crate::admission::{FieldError, Refusal};
 use crate::store::{QueryError, StoreError};
 
@@ -192,6 +193,58 @@ impl Problem {
             .retry_after(RETRY_SOON_S)
     }
 
+    /// Nobody is known by what the request brought, if it brought anything. The same whatever was
+    /// wrong with it.
+    pub fn unauthorized() -> Self {
+        let detail = "this needs a valid API key: send it once, as Authorization: Bearer hl_…";
+        let title = "A valid API key is needed";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail.into())
+    }
+
+    /// The caller may not do this.
+    pub fn lacks_scope(scope: &str) -> Self {
+        let detail = format!("this needs a key with the scope {scope}");
+        Self::forbidden(detail)
+    }
+
+    /// The caller may not do this, for another reason than a scope.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail.into())
+    }
+
+    /// Too many keys from one address were wrong.
+    pub fn slowed(seconds: u32) -> Self {
+        let detail = "too many requests from this address came with a wrong key";
+        let title = "Too many wrong keys";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", title, detail.into())
+            .retry_after(seconds.max(1))
+    }
+
+    /// The rate of the caller's key is used up.
+    pub fn rate_limited(seconds: u32) -> Self {
+        let detail = "the rate of this API key is used up; see the RateLimit headers";
+        let title = "Too many requests";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", title, detail.into())
+            .retry_after(seconds.max(1))
+    }
+
+    /// A browser says that another site asked for this, and no key says otherwise.
+    pub fn cross_site(header: &'static str) -> Self {
+        let detail = "a web page of another origin asked for this, which needs an API key";
+        let title = "Requests of other sites are refused";
+        Self::new(StatusCode::FORBIDDEN, "cross-site", title, detail.into())
+            .at(Place::Header(header))
+    }
+
+    /// The server is called by a name that it does not know.
+    pub fn foreign_host() -> Self {
+        let detail = "without an API key the server is called by its address, by localhost, or by \
+                      a name that is in auth.hosts";
+        let title = "The server does not go by this name";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "unknown-host", title, detail.into())
+            .at(Place::Header("host"))
+    }
+
     /// The status that it is answered with.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -343,6 +396,21 @@ impl From<StoreError> for Problem {
             StoreError::Closed(_) => Self::stopping(),
             StoreError::Full { max_pending } => Refusal::StoreFull { limit: max_pending }.into(),
             StoreError::Unavailable(_) | StoreError::Unknown(_) => Self::unavailable(),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Invalid(errors) => Self::fields(errors),
+            AccessError::NotFound { what, name } => {
+                Self::not_found("not-found", format!("there is no {what} {name:?}"))
+            }
+            AccessError::Forbidden(detail) => Self::forbidden(detail),
+            AccessError::Conflict { slug, detail } => Self::conflict(slug, detail),
+            AccessError::NoRandomness => Self::unavailable(),
+            AccessError::Store(error) => error.into(),
         }
     }
 }

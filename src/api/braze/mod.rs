@@ -64,6 +64,31 @@ const OUT_OF_SCOPE: [(&str, &str); 16] = [
 /// First segments of the paths that are served.
 const SERVED: [&str; 5] = ["/messages", "/campaigns", "/canvas", "/users", "/sends"];
 
+/// Whether a path is one of that API, so that it is answered in its shape.
+pub(super) fn speaks(path: &str) -> bool {
+    !path.starts_with("/v1/") && all_paths().any(|known| is_below(path, known))
+}
+
+/// Whether a pattern is one of those that only say that nothing is served there.
+pub(super) fn is_out_of_scope(pattern: &str) -> bool {
+    all_paths().any(|path| {
+        pattern.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest == "/{tail:.*}")
+    })
+}
+
+/// The answer to a request that is not let in.
+pub(super) fn refusal(problem: super::problem::Problem) -> HttpResponse {
+    BrazeError::from(problem).error_response()
+}
+
+fn all_paths() -> impl Iterator<Item = &'static str> {
+    SERVED.into_iter().chain(OUT_OF_SCOPE.iter().map(|(path, _)| *path))
+}
+
+fn is_below(path: &str, known: &str) -> bool {
+    path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Adds the routes, and answers in that API's shape to whatever else comes below their paths.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     let post = |path: &'static str| resource(path, "POST");
@@ -94,6 +119,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
 
 /// A resource that answers a method it does not take with the one that it does.
 fn resource(path: &str, allow: &'static str) -> Resource {
+    let in_table = super::scopes::covers(path, allow);
+    debug_assert!(in_table, "{allow} {path} is not in the table of scopes");
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
         BrazeError::method(request.path(), request.method().as_str(), allow).error_response()
     }))
