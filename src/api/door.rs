@@ -65,13 +65,13 @@ pub(super) async fn stand(
 
 /// A request that is not let in.
 struct Refused {
-    problem: Problem,
+    problem: Box<Problem>,
     spent: Option<(Spent, Now)>,
 }
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
-        Self { problem, spent: None }
+        Self { problem: Box::new(problem), spent: None }
     }
 }
 
@@ -107,7 +107,7 @@ fn enter(
     match spent.and_then(|spent| spent.wait) {
         Some(wait) => {
             let problem = Problem::rate_limited(whole_seconds(wait));
-            Err(Refused { problem, spent: spent.map(|spent| (spent, now)) })
+            Err(Refused { problem: Box::new(problem), spent: spent.map(|spent| (spent, now)) })
         }
         None => Ok((caller, spent)),
     }
@@ -166,6 +166,7 @@ fn chosen(caller: &Caller, name: &HeaderValue, api: &Api) -> Result<u32, Problem
 fn refuse(request: ServiceRequest, refused: Refused) -> ServiceResponse {
     let is_braze = braze::speaks(request.path());
     let Refused { problem, spent } = refused;
+    let problem = *problem;
     let is_unknown = problem.status() == actix_web::http::StatusCode::UNAUTHORIZED;
     let mut response: HttpResponse =
         if is_braze { braze::refusal(problem) } else { problem.response() };

@@ -44,10 +44,7 @@ pub(super) async fn create(
 }
 
 /// Keys of the caller's workspace; all for an admin.
-pub(super) async fn list(
-    request: HttpRequest,
-    api: Asking,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
     let (limit, after) = (params.take_limit()?, params.take("after")?);
     params.finish("limit, after")?;
@@ -63,18 +60,12 @@ pub(super) async fn list(
 }
 
 /// One key.
-pub(super) async fn show(
-    id: web::Path<String>,
-    api: Asking,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn show(id: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
     Ok(json(StatusCode::OK, &api.access.show_key(&api.caller, &id)?))
 }
 
 /// Ends a key at once.
-pub(super) async fn revoke(
-    id: web::Path<String>,
-    api: Asking,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn revoke(id: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
     Ok(json(StatusCode::OK, &api.access.revoke_key(&api.caller, &id).await?))
 }
 
@@ -91,10 +82,7 @@ pub(super) async fn rotate(
 }
 
 /// The audit log, newest first: of the caller's workspace; all of it for an admin.
-pub(super) async fn audit(
-    request: HttpRequest,
-    api: Asking,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn audit(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
     let (limit, after) = (params.take_limit()?, params.take("after")?);
     params.finish("limit, after")?;

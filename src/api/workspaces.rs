@@ -27,10 +27,7 @@ pub(super) async fn create(
 }
 
 /// All workspaces, in order of number.
-pub(super) async fn list(
-    request: HttpRequest,
-    api: Asking,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(&request);
     let (limit, after) = (params.take_limit()?, params.take("after")?);
     params.finish("limit, after")?;

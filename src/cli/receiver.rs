@@ -3,7 +3,7 @@
 //! busy engine beside it does not slow its answers.
 
 mod behaviour;
-mod http;
+pub mod http;
 mod signature;
 
 use std::collections::{BTreeMap, HashSet};

@@ -17,6 +17,7 @@ pub const PER_MINUTE_MAX: u32 = 1_000_000;
 
 /// Where the spread stands: stored with the campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Kept")]
 pub struct Spread {
     /// When the present run of messages began.
     start: Timestamp,
@@ -24,6 +25,28 @@ pub struct Spread {
     given: u32,
     /// The limit that it was given at.
     per_minute: u32,
+}
+
+/// A spread as it was stored, perhaps damaged since.
+#[derive(Deserialize)]
+struct Kept {
+    start: Timestamp,
+    given: u32,
+    per_minute: u32,
+}
+
+impl TryFrom<Kept> for Spread {
+    type Error = &'static str;
+
+    /// Refuses what nobody stored: no limit at all, or more given than its minute holds, which
+    /// would be counted down one by one.
+    fn try_from(kept: Kept) -> Result<Self, Self::Error> {
+        let Kept { start, given, per_minute } = kept;
+        match (1..=PER_MINUTE_MAX).contains(&per_minute) && given <= per_minute {
+            true => Ok(Self { start, given, per_minute }),
+            false => Err("a spread gives at most a minute's messages, at 1 to 1000000 a minute"),
+        }
+    }
 }
 
 impl Spread {
@@ -90,6 +113,16 @@ mod tests {
 
     fn offsets(times: &[Timestamp]) -> Vec<i64> {
         times.iter().map(|time| time.as_millis() - T0.as_millis()).collect()
+    }
+
+    #[test]
+    fn a_damaged_spread_is_refused() {
+        let read = |given: u32, per_minute: u32| {
+            let json = serde_json::json!({"start": T0, "given": given, "per_minute": per_minute});
+            serde_json::from_value::<Spread>(json).is_ok()
+        };
+        assert!(read(0, 1) && read(60, 60) && read(0, 1_000_000));
+        assert!(!read(0, 0) && !read(61, 60) && !read(u32::MAX, 1) && !read(0, 1_000_001));
     }
 
     #[test]

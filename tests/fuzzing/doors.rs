@@ -16,7 +16,8 @@ use hostline::store::{DeliveryFilter, DeliveryRecord, QueryStore, StoreLimits};
 use serde_json::{Value, json};
 
 use crate::engine::FakeEngine;
-use crate::targets::kept;
+use crate::targets::documents::at_a_place;
+use crate::targets::{kept, note};
 
 /// Of headers that the sender writes: none may come from a caller.
 const OURS: &[&str] = &[
@@ -29,15 +30,15 @@ const OURS: &[&str] = &[
     "webhook-signature",
 ];
 
-struct Door {
-    store: Arc<MemoryStore>,
-    engine: Arc<FakeEngine>,
-    settings: Arc<Settings>,
-    clock: Clock,
+pub struct Door {
+    pub store: Arc<MemoryStore>,
+    pub engine: Arc<FakeEngine>,
+    pub settings: Arc<Settings>,
+    pub clock: Clock,
 }
 
 impl Door {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut settings = Settings::default();
         settings.sender.ports = Vec::new();
         settings.secrets.insert("main".into(), Vec::new());
@@ -53,7 +54,7 @@ impl Door {
     }
 
     /// All that was let in, newest first.
-    fn records(&self) -> Vec<DeliveryRecord> {
+    pub fn records(&self) -> Vec<DeliveryRecord> {
         let page = block_on(self.store.list(DeliveryFilter::default(), None, 1000));
         let rows = page.expect("memory lists").rows;
         let whole = |row: &DeliveryRecord| {
@@ -95,14 +96,16 @@ pub fn trigger(data: &[u8]) {
             records.iter().for_each(|record| accepted(record, before));
             let again = admit_at(&door, data);
             assert!(again.is_ok(), "the same again: {again:?}");
+            note("accepted");
         }
         Err(Refusal::Malformed { detail, .. }) => {
             assert!(!detail.is_empty());
             assert!(serde_json::from_slice::<Value>(data).is_err(), "it is JSON: {detail}");
         }
         Err(Refusal::Invalid(error) | Refusal::TooLarge(error)) => {
-            assert!(error.pointer.is_empty() || error.pointer.starts_with('/'), "{error:?}");
+            at_a_place(data, &error.pointer);
             assert!(!error.detail.is_empty());
+            note(&error.detail);
         }
         Err(other) => panic!("refused as {other:?}"),
     }
@@ -181,6 +184,7 @@ pub fn ndjson(data: &[u8]) {
     for (index, item) in items.iter().enumerate() {
         assert_eq!(item["index"], index);
         let is_problem = item["problem"].is_object();
+        note(item["problem"]["detail"].as_str().unwrap_or("accepted"));
         assert_ne!(is_problem, item["trigger"].is_string(), "{item}");
     }
     let refused = items.iter().filter(|item| item["problem"].is_object()).count();
@@ -232,7 +236,10 @@ pub fn url(data: &[u8]) {
     }
     let ask = |url: &str| admit(json!({ "webhook": { "url": url } }).to_string().as_bytes());
     let (door, result) = ask(&text);
-    let Ok(_) = result else { return };
+    if let Err(refusal) = result {
+        return note(&refusal.to_string());
+    }
+    note("accepted");
     let webhook: Arc<Webhook> = door.records()[0].webhook.clone();
     target(&webhook.target);
     let (door, again) = ask(webhook.target.as_str());
@@ -242,7 +249,11 @@ pub fn url(data: &[u8]) {
 
 /// The header `Idempotency-Key`.
 pub fn idempotency_key(data: &[u8]) {
-    let Ok(key) = parse_idempotency_key(data) else { return };
+    let key = match parse_idempotency_key(data) {
+        Ok(key) => key,
+        Err(detail) => return note(detail),
+    };
+    note("a key");
     assert!((1..=255).contains(&key.len()), "{key:?}");
     assert!(key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
     let quoted = format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));

@@ -1,5 +1,9 @@
-//! Makes inputs of others: bits turned, bytes taken out and put in, halves of two joined, and words
-//! that mean something to one of the targets.
+//! Makes inputs of others: bits turned, bytes taken out and put in, halves of two joined, words that
+//! mean something to one of the targets, and nodes of JSON changed.
+
+use serde_json::Value;
+
+use crate::json;
 
 /// Words that parsers watch out for.
 const WORDS: &[&str] = &[
@@ -101,8 +105,49 @@ const WORDS: &[&str] = &[
     "{{ ${name} }}",
     "{{ properties.a | json }}",
     "{{ ${slash} }}",
+    "name",
+    "webhook",
+    "webhooks",
+    "variants",
+    "trigger",
+    "type",
+    "api",
+    "scheduled",
+    "event",
+    "audience",
+    "steps",
+    "next",
+    "properties.a",
+    "event_properties.total",
+    "recipient.plan",
+    "response.status",
+    "at_least",
+    "exists",
+    "inc",
+    "add",
+    "$remove",
+    "external_id",
+    "recipients",
+    "campaign_id",
+    "schedule",
+    "0 9 * * 1",
+    "29 2 29 2 *",
+    "*/5",
+    "Europe/Berlin",
+    "1h30m",
+    "1500ms",
+    "22:00",
+    "?limit=1&after=",
+    "state=",
+    "hostline-hop: 3",
+    "idempotency-key: k",
+    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "DELIVERY",
+    "CAMPAIGN",
 ];
 
+/// Inputs that lead to something new are gone on from, at most so many.
+const POOL_MAX: usize = 4_096;
 /// No input grows beyond this: long ones are slow, and say little more.
 const SIZE_MAX: usize = 4 << 10;
 
@@ -121,13 +166,40 @@ impl Mutator {
         self.kept[index].clone()
     }
 
+    /// Goes on from an input, too.
+    pub fn keep(&mut self, input: Vec<u8>) {
+        if self.kept.len() < POOL_MAX {
+            self.kept.push(input);
+        }
+    }
+
     pub fn make(&mut self) -> Vec<u8> {
         let mut input = self.any();
+        if self.dice.bool() {
+            let turns = self.dice.usize(1..=4);
+            let is_json = (0..turns).all(|_| self.turn_json(&mut input));
+            if is_json && self.dice.u32(..8) > 0 {
+                return input;
+            }
+        }
         for _ in 0..self.dice.usize(1..=6) {
             self.mutate(&mut input);
             input.truncate(SIZE_MAX);
         }
         input
+    }
+
+    /// Changes JSON in the input; false where there is none, or it grew too long.
+    fn turn_json(&mut self, input: &mut Vec<u8>) -> bool {
+        let Some(mut found) = json::find(input, self.dice.bool()) else { return false };
+        let other = json::find(&self.any(), self.dice.bool()).map(|found| found.value);
+        json::change(&mut found.value, &other.unwrap_or(Value::Null), WORDS, &mut self.dice);
+        let text = found.value.to_string();
+        let fits = input.len() + text.len() - (found.to - found.from) <= SIZE_MAX;
+        if fits {
+            input.splice(found.from..found.to, text.bytes());
+        }
+        fits
     }
 
     fn mutate(&mut self, input: &mut Vec<u8>) {

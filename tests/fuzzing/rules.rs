@@ -13,7 +13,7 @@ use hostline::policy::headers;
 use hostline::policy::host_state::{HostState, Step};
 use hostline::policy::saved::Saved;
 
-use crate::targets::kept;
+use crate::targets::{kept, note};
 
 /// 2026-11-24T07:00:00Z.
 pub const T0: Timestamp = Timestamp::from_millis(1_795_503_600_000);
@@ -91,6 +91,13 @@ pub fn limit_headers(data: &[u8]) {
     let mut fields: Vec<Header> = fields.collect();
     let signals = headers::read(&fields, T0);
     assert!(signals.buckets.len() <= 64, "{} buckets", signals.buckets.len());
+    let word = |given: bool| if given { "given" } else { "none" };
+    let buckets = signals.buckets.iter().take(1);
+    let told = buckets.map(|bucket| {
+        let parts = [bucket.limit.is_some(), bucket.remaining.is_some(), bucket.reset.is_some()];
+        parts.map(word).join(" ")
+    });
+    note(&format!("{} {}", word(signals.retry_after.is_some()), told.collect::<String>()));
     for status in [200, 429, 503, 500, 404] {
         after_an_answer(status, &fields);
     }
@@ -142,6 +149,7 @@ pub fn answer_head(data: &[u8]) {
     }
     let _signals = headers::read(&kept, T0);
     let scanned = head::scan(data);
+    note(&format!("{scanned:?}"));
     let end = match scanned {
         Scan::Interim(end) | Scan::Final { end, .. } => end,
         Scan::Partial => return,
@@ -177,6 +185,7 @@ pub fn config(data: &[u8]) {
             assert!(!errors.problems().is_empty());
             for problem in errors.problems() {
                 assert!(!problem.wrong.is_empty() && !problem.right.is_empty(), "{problem}");
+                note(&format!("{:?} {}", problem.key, problem.wrong));
             }
         }
         Ok(loaded) => {

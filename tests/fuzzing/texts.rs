@@ -4,6 +4,7 @@ use hostline::compose::liquid::{Budget, Context, Missing, RenderError, Scope, Te
 use hostline::compose::webhook::{Fault, RenderFault, WebhookTemplate};
 use serde_json::{Value, json};
 
+use crate::targets::note;
 use crate::targets::rules::T0;
 
 /// Of a reason for which a template wants nothing to be sent.
@@ -20,6 +21,7 @@ pub fn liquid(data: &[u8]) {
         Ok(template) => template,
         Err(error) => {
             in_the_source(&source, error.line, error.column, &error.message);
+            note(&error.message);
             assert_eq!(Template::parse(&source).map(|_| ()), Err(error), "the same again");
             assert!(has_liquid(&source), "text alone is refused");
             return;
@@ -62,6 +64,7 @@ fn rendered(template: &Template, scope: &Scope<'_>, context: Context) {
         Err(RenderError::Aborted(reason)) => assert!(reason.chars().count() <= REASON_MAX),
         Err(RenderError::Failed { line, column, message }) => {
             in_the_source(template.source(), *line, *column, message);
+            note(message);
         }
     }
     // What may not be missing is an error, or else it changes nothing.
@@ -117,6 +120,7 @@ pub fn webhook_template(data: &[u8]) {
         }
         Err(RenderFault::Failed(fault)) => return named(&fault),
     };
+    note("rendered");
     fits(Context::Url, &rendered.url);
     assert_eq!(rendered.url, rendered.url.trim());
     rendered.headers.iter().for_each(|(_, value)| fits(Context::Header, value));
@@ -135,6 +139,7 @@ pub fn webhook_template(data: &[u8]) {
 }
 
 fn named(fault: &Fault) {
+    note(&fault.detail);
     assert!(fault.pointer.is_empty() || fault.pointer.starts_with('/'), "{fault:?}");
     assert!(!fault.detail.is_empty());
 }
