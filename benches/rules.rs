@@ -30,7 +30,7 @@ fn webhook() -> Arc<Webhook> {
         target: Target::from_vetted("https://shop.example/hook").expect("a target"),
         headers: Vec::new(),
         body: Bytes::from_static(b"{}"),
-        secret_ref: None,
+        secret_refs: Vec::new(),
     })
 }
 

@@ -53,7 +53,7 @@ impl Bench {
             target: Target::from_vetted(&url).expect("a target"),
             headers: Vec::new(),
             body: Bytes::from_static(BODY),
-            secret_ref: None,
+            secret_refs: Vec::new(),
         };
         Delivery {
             id,

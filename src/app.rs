@@ -21,6 +21,7 @@ use crate::model::HostName;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError, StoreLimits};
+use crate::vault::Vault;
 
 /// Descriptors that the process asks for: a socket per host in flight and per client.
 const DESCRIPTORS: u64 = 1 << 20;
@@ -35,6 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub enum StartError {
     /// The store could not be opened; the text says what to do.
     Store(String),
+    /// The stored secrets could not be opened; the text says which key is needed.
+    Vault(String),
     /// The sender could not be set up (roots, resolver).
     Sender(String),
     /// The address could not be listened on.
@@ -47,6 +50,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Store(why) => write!(formatter, "store: {why}"),
+            StartError::Vault(why) => write!(formatter, "vault: {why}"),
             StartError::Sender(why) => write!(formatter, "sender: {why}"),
             StartError::Listen(why) => write!(formatter, "server: {why}"),
             StartError::Access(why) => write!(formatter, "auth: {why}"),
@@ -90,12 +94,27 @@ pub fn open_store(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Store>, 
     }
 }
 
+/// What sends, and the secrets that it sends with.
+pub struct Outward {
+    /// Makes senders.
+    pub senders: SenderFactory,
+    /// The stored secrets; closed until the start.
+    pub vault: Arc<Vault>,
+}
+
 /// Makes the senders that speak HTTP.
-pub fn http_senders(settings: &Settings, clock: &Clock) -> Result<SenderFactory, StartError> {
-    let shared = SenderShared::new(settings, clock.clone()).map_err(StartError::Sender)?;
-    Ok(Arc::new(move |host: &HostName| {
+pub fn http_senders(
+    settings: &Settings,
+    clock: &Clock,
+    store: &Arc<dyn Store>,
+) -> Result<Outward, StartError> {
+    let vault = Vault::new(store.clone(), settings, clock.clone());
+    let shared = SenderShared::new(settings, clock.clone(), vault.clone());
+    let shared = shared.map_err(StartError::Sender)?;
+    let senders: SenderFactory = Arc::new(move |host: &HostName| {
         std::rc::Rc::new(HttpSender::new(shared.clone(), host.clone())) as std::rc::Rc<dyn Sender>
-    }))
+    });
+    Ok(Outward { senders, vault })
 }
 
 impl Running {
@@ -104,9 +123,12 @@ impl Running {
         settings: Settings,
         clock: Clock,
         store: Arc<dyn Store>,
-        senders: SenderFactory,
+        outward: Outward,
     ) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
+        let Outward { senders, vault } = outward;
+        // Before anything is sent: without its secrets it would go out otherwise than was asked.
+        vault.open().await.map_err(|error| StartError::Vault(error.to_string()))?;
         let controls = store.controlled().await?;
         let around = Surroundings {
             store: store.clone(),
@@ -116,6 +138,7 @@ impl Running {
             registry: Arc::default(),
             controls: Arc::new(controls.into_iter().collect()),
             workspaces: Arc::default(),
+            vault: vault.clone(),
             seed: fastrand::u64(..),
         };
         let mut arbiters = Vec::new();
@@ -136,6 +159,11 @@ impl Running {
         let hosts = feeder.wake_all(&around).await?;
         let counts = store.counts();
         log::info!(hosts, pending = counts.pending, shards = arbiters.len(); "engine started");
+        actix_rt::spawn(async move {
+            if let Err(error) = vault.reseal().await {
+                log::warn!("secrets could not be sealed anew: {error}; the next start tries again");
+            }
+        });
         let (fed, stopping) = (feeder.clone(), engine.clone());
         actix_rt::spawn(async move {
             let watched = around.store.clone();
@@ -179,11 +207,11 @@ pub fn serve(settings: Settings) -> Result<(), StartError> {
     fit_to_descriptors(&mut settings);
     let clock = Clock::system();
     let store = open_store(&settings, &clock)?;
-    let senders = http_senders(&settings, &clock)?;
+    let outward = http_senders(&settings, &clock, &store)?;
     actix_rt::System::new().block_on(async move {
         let patience = settings.server.shutdown_timeout;
         vet_access(&settings, &store, &clock).await?;
-        let running = Running::start(settings, clock, store, senders).await?;
+        let running = Running::start(settings, clock, store, outward).await?;
         let front = Front::start(&running).await?;
         let listen = front.address();
         log::info!(address:% = listen; "listening");

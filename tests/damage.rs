@@ -80,7 +80,7 @@ fn delivery(store: &EmbeddedStore, name: &str, number: u64, dice: &mut fastrand:
         target: Target::from_vetted(&format!("http://{name}/hook")).expect("a url"),
         headers: Vec::new(),
         body: body.into(),
-        secret_ref: None,
+        secret_refs: Vec::new(),
     };
     Delivery {
         id,

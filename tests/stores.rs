@@ -33,7 +33,7 @@ fn delivery(store: &dyn Store, random: u64) -> Delivery {
         target: Target::from_vetted("https://shop.example/hook").expect("a url"),
         headers: Vec::new(),
         body: Bytes::from_static(b"{}"),
-        secret_ref: None,
+        secret_refs: Vec::new(),
     };
     Delivery {
         id,

@@ -31,7 +31,6 @@ pub use error::AccessError;
 pub use key::{KeyId, KeyText, KeyTextError, check_text};
 pub use keys::{KeyState, KeyView, NewKey, Shown};
 pub use live::{LiveKey, Spent};
-pub use records::AuditEntry;
 pub use scope::{Scope, Scopes};
 pub use workspaces::{WorkspaceChange, WorkspaceView};
 

@@ -13,7 +13,8 @@ use super::key::{KeyId, SecretHash};
 use super::scope::Scopes;
 use crate::model::{DEFAULT_WORKSPACE, Timestamp, WorkspacePolicy};
 use crate::store::{
-    Acceptance, Accepted, Expect, Record, RecordKind, RecordWrite, Store, StoreError, Writes,
+    Acceptance, Accepted, AuditEntry, Expect, Record, RecordKind, RecordWrite, Store, StoreError,
+    Writes,
 };
 
 /// Records read at once.
@@ -78,27 +79,6 @@ pub(super) struct WorkspaceRecord {
     pub(super) policy: WorkspacePolicy,
 }
 
-/// An entry of the audit log. There is never a secret in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// When.
-    pub at: Timestamp,
-    /// Id of the key that did it, `local` for somebody without, `cli` for the command line.
-    pub who: String,
-    /// What was done, such as `key.created`.
-    pub action: String,
-    /// To what: id of a key, name of a workspace, a host or a secret.
-    pub subject: String,
-    /// More about it, in words; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub detail: String,
-    /// Where the request came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Number of the workspace that it was done in.
-    pub workspace: u32,
-}
-
 /// The record of a key.
 pub(super) fn key_write(record: &KeyRecord, expect: Expect) -> RecordWrite {
     let key = format!("{KEY_PREFIX}{}", record.id);
@@ -113,11 +93,6 @@ pub(super) fn use_write(id: KeyId, at: Timestamp) -> RecordWrite {
 /// The record of a workspace.
 pub(super) fn workspace_write(record: &WorkspaceRecord, expect: Expect) -> RecordWrite {
     write(RecordKind::Workspace, format!("{:010}", record.number), expect, record)
-}
-
-/// A record of the audit log, under a key that says where it stands in the order of the log.
-pub(super) fn audit_write(key: String, entry: &AuditEntry) -> RecordWrite {
-    write(RecordKind::Audit, key, Expect::Any, entry)
 }
 
 fn write(kind: RecordKind, key: String, expect: Expect, value: &impl Serialize) -> RecordWrite {

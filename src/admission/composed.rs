@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::Terms;
 use super::draft::Envelope;
 use super::headers;
 use super::input::{Pairs, RecipientInput, Text, TriggerInput};
@@ -126,8 +127,8 @@ pub struct Rendered {
     pub body: Option<Bytes>,
     /// Used where the headers name none.
     pub content_type: Option<&'static str>,
-    /// Name of the secret that signs it.
-    pub secret_ref: Option<String>,
+    /// Names of the secrets that it is sent with.
+    pub secret_refs: Vec<String>,
 }
 
 impl fmt::Debug for Rendered {
@@ -148,13 +149,14 @@ impl Rendered {
             headers: headers.map(|header| (header.name.clone(), header.value.clone())).collect(),
             body: Some(webhook.body.clone()),
             content_type: None,
-            secret_ref: webhook.secret_ref.clone(),
+            secret_refs: webhook.secret_refs.clone(),
         }
     }
 
     /// Vets it as a caller's own webhook is vetted; `hop` of its trigger is written into a header
     /// where the webhook goes to ourselves.
-    pub(super) fn vet(self, hop: u8, settings: &Settings) -> Result<Webhook, FieldError> {
+    pub(super) fn vet(self, hop: u8, terms: &Terms<'_>) -> Result<Webhook, FieldError> {
+        let settings = terms.settings;
         let vetted = url::vet(&self.url, &settings.sender.ports)?;
         let body = self.body.unwrap_or_default();
         if body.len() > settings.server.max_body {
@@ -181,15 +183,10 @@ impl Rendered {
                 headers.push(Header { name: name.into(), value });
             }
         }
-        if let Some(name) = &self.secret_ref
-            && !settings.secrets.contains_key(name)
-        {
-            let detail = "names no secret of the configuration ([secrets])";
-            return Err(FieldError::new("/secret_ref", detail));
-        }
+        terms.vault.vet(terms.workspace, &self.secret_refs, (&vetted.target, &headers))?;
         count_hop(&mut headers, vetted.target.host(), hop, settings);
-        let (method, secret_ref) = (self.method, self.secret_ref);
-        Ok(Webhook { method, target: vetted.target, headers, body, secret_ref })
+        let (method, secret_refs) = (self.method, self.secret_refs);
+        Ok(Webhook { method, target: vetted.target, headers, body, secret_refs })
     }
 }
 

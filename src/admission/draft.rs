@@ -7,11 +7,12 @@
 
 use bytes::Bytes;
 
+use super::Terms;
 use super::body;
 use super::composed::{ComposedTrigger, What};
 use super::headers;
 use super::idempotency;
-use super::input::{self, Pairs, Text, TriggerInput, WebhookInput, push_token};
+use super::input::{self, Pairs, SecretRefs, Text, TriggerInput, WebhookInput, push_token};
 use super::refusal::Refusal;
 use super::timing::{Timing, timing};
 use super::url;
@@ -89,18 +90,18 @@ impl Envelope {
 pub(super) fn read<'a>(
     request: &'a Bytes,
     origin: &Origin<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     now: Timestamp,
 ) -> Result<Draft<'a>, Refusal> {
     let input = input::parse(request)?;
-    let vetting = Vetting { request, origin, settings, input: &input };
+    let vetting = Vetting { request, origin, terms, input: &input };
     let what = vetting.composed(request)?;
     let webhooks = match what {
         Some(_) => Vec::new(),
         None => vetting.webhooks()?,
     };
     let envelope = Envelope {
-        timing: timing(&input, now, settings.delivery.ttl)?,
+        timing: timing(&input, now, terms.settings.delivery.ttl)?,
         priority: input.priority.unwrap_or_default(),
         ordering_key: vetting.ordering_key()?,
         on_failure: vetting.on_failure()?,
@@ -120,7 +121,7 @@ pub(super) fn read<'a>(
 struct Vetting<'a> {
     request: &'a Bytes,
     origin: &'a Origin<'a>,
-    settings: &'a Settings,
+    terms: &'a Terms<'a>,
     input: &'a TriggerInput<'a>,
 }
 
@@ -173,8 +174,11 @@ impl Vetting<'_> {
     }
 
     fn webhooks(&self) -> Result<Vec<Webhook>, Refusal> {
-        if let Some(name) = &self.input.secret_ref {
-            self.known_secret(name)?;
+        for name in self.input.secret_ref.iter().flat_map(|SecretRefs(names)| names) {
+            if !self.terms.vault.knows(self.terms.workspace, name) {
+                let detail = "names no secret of the configuration ([secrets]) and no stored one";
+                return Err(Refusal::invalid("/secret_ref", detail));
+            }
         }
         match (&self.input.webhook, &self.input.webhooks) {
             (Some(webhook), None) => {
@@ -208,16 +212,22 @@ impl Vetting<'_> {
             let detail = "has a meaning only with \"method\": \"DELETE\"";
             return Err(Refusal::invalid("/delete_with_body", detail));
         }
-        let url = url::vet(&input.url.0, &self.settings.sender.ports).map_err(Refusal::Invalid)?;
+        let url =
+            url::vet(&input.url.0, &self.terms.settings.sender.ports).map_err(Refusal::Invalid)?;
         let source = body::Source {
             request: self.request,
             alone: self.origin.alone,
-            max: self.settings.server.max_body,
+            max: self.terms.settings.server.max_body,
         };
         let body = body::vet(input, method, &source)?;
         let headers = self.headers(input, url.authorization, body.content_type)?;
-        let secret_ref = self.secret_ref(input)?;
-        Ok(Webhook { method, target: url.target, headers, body: body.bytes, secret_ref })
+        // A webhook's own secrets win over those of the trigger.
+        let secret_refs = input.secret_ref.as_ref().or(self.input.secret_ref.as_ref());
+        let SecretRefs(secret_refs) = secret_refs.cloned().unwrap_or_default();
+        let sent = (&url.target, headers.as_slice());
+        let vetted = self.terms.vault.vet(self.terms.workspace, &secret_refs, sent);
+        vetted.map_err(|fault| Refusal::Invalid(fault.into()))?;
+        Ok(Webhook { method, target: url.target, headers, body: body.bytes, secret_refs })
     }
 
     fn headers(
@@ -246,21 +256,6 @@ impl Vetting<'_> {
             }
         }
         Ok(headers)
-    }
-
-    /// A webhook's own secret wins over that of the trigger.
-    fn secret_ref(&self, webhook: &WebhookInput<'_>) -> Result<Option<String>, Refusal> {
-        let name = webhook.secret_ref.as_ref().map(|name| self.known_secret(name));
-        let own = name.transpose()?;
-        Ok(own.or_else(|| self.input.secret_ref.as_ref().map(|Text(name)| name.to_string())))
-    }
-
-    fn known_secret(&self, Text(name): &Text<'_>) -> Result<String, Refusal> {
-        if self.settings.secrets.contains_key(name.as_ref()) {
-            return Ok(name.to_string());
-        }
-        let detail = "names no secret of the configuration ([secrets])";
-        Err(Refusal::invalid("/secret_ref", detail))
     }
 
     fn ordering_key(&self) -> Result<Option<String>, Refusal> {
@@ -346,13 +341,20 @@ pub fn is_traceparent(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::store::StoreLimits;
+    use crate::store::memory::MemoryStore;
+    use crate::vault::Vault;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_503_600_000);
 
     fn of(text: &str, origin: &Origin<'_>) -> Result<(Vec<Webhook>, Envelope), Refusal> {
         let mut settings = Settings::default();
         settings.secrets.insert("main".into(), Vec::new());
-        match read(&Bytes::copy_from_slice(text.as_bytes()), origin, &settings, NOW)? {
+        let store = MemoryStore::new(StoreLimits { max_pending: 1 });
+        let vault = Vault::new(store, &settings, Clock::system());
+        let terms = Terms { settings: &settings, vault: &vault, workspace: 0 };
+        match read(&Bytes::copy_from_slice(text.as_bytes()), origin, &terms, NOW)? {
             Draft::Plain(webhooks, envelope) => Ok((webhooks, envelope)),
             Draft::Composed(..) => panic!("{text} is composed"),
         }
@@ -377,7 +379,7 @@ mod tests {
         let names: Vec<&str> = webhook.headers.iter().map(|header| header.name.as_str()).collect();
         assert_eq!(names, ["x-a", "authorization", "content-type", "traceparent"]);
         assert_eq!(webhook.body, r#"{"a":1}"#);
-        assert_eq!(webhook.secret_ref.as_deref(), Some("main"));
+        assert_eq!(webhook.secret_refs, ["main"]);
         assert_eq!(draft.on_failure, OnFailure::Block);
         assert_eq!(draft.priority, Priority::High);
         assert_eq!(draft.metadata, [("order".to_owned(), "7".to_owned())]);
@@ -403,6 +405,9 @@ mod tests {
             (format!(r#"{{{hook},"webhooks":[]}}"#), "/webhooks"),
             (r#"{"webhooks":[]}"#.to_owned(), "/webhooks"),
             (format!(r#"{{{hook},"secret_ref":"no"}}"#), "/secret_ref"),
+            (format!(r#"{{{hook},"secret_ref":["main","no"]}}"#), "/secret_ref"),
+            (format!(r#"{{{hook},"secret_ref":["main","main"]}}"#), "/secret_ref"),
+            (format!(r#"{{{hook},"secret_ref":7}}"#), "/secret_ref"),
             (format!(r#"{{"webhooks":[{{{url}}},{{"url":"x"}}]}}"#), "/webhooks/1/url"),
             (format!(r#"{{"webhook":{{{url},"secret_ref":"no"}}}}"#), "/webhook/secret_ref"),
             (

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
@@ -49,8 +49,7 @@ pub(super) struct TriggerInput<'a> {
     #[serde(borrow)]
     pub metadata: Option<Pairs<'a>>,
     pub priority: Option<Priority>,
-    #[serde(borrow)]
-    pub secret_ref: Option<Text<'a>>,
+    pub secret_ref: Option<SecretRefs>,
     #[serde(borrow)]
     pub idempotency_key: Option<Text<'a>>,
 }
@@ -71,8 +70,7 @@ pub(super) struct WebhookInput<'a> {
     pub body_base64: Option<Text<'a>>,
     #[serde(default)]
     pub delete_with_body: bool,
-    #[serde(borrow)]
-    pub secret_ref: Option<Text<'a>>,
+    pub secret_ref: Option<SecretRefs>,
 }
 
 /// One of a trigger's recipients.
@@ -136,6 +134,48 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
         deserializer.deserialize_str(TextVisitor)
     }
 }
+
+/// Names of secrets: one, or an array of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SecretRefs(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for SecretRefs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NamesVisitor;
+
+        impl<'de> Visitor<'de> for NamesVisitor {
+            type Value = SecretRefs;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the name of a secret, or an array of names")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<SecretRefs, E> {
+                Ok(SecretRefs(vec![name.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<SecretRefs, A::Error> {
+                let mut names: Vec<String> = Vec::new();
+                while let Some(name) = items.next_element()? {
+                    if names.len() == SECRET_REFS_MAX {
+                        let most = format_args!("more than {SECRET_REFS_MAX} names of secrets");
+                        return Err(A::Error::custom(most));
+                    }
+                    if names.contains(&name) {
+                        return Err(A::Error::custom("the same name twice"));
+                    }
+                    names.push(name);
+                }
+                Ok(SecretRefs(names))
+            }
+        }
+
+        deserializer.deserialize_any(NamesVisitor)
+    }
+}
+
+/// Secrets of one webhook: one of each kind, and one more.
+const SECRET_REFS_MAX: usize = 8;
 
 /// An object of strings, in the order written.
 pub(super) struct Pairs<'a>(pub Vec<(Text<'a>, Text<'a>)>);

@@ -34,7 +34,7 @@ pub(crate) use draft::{
     METADATA_KEY_MAX, METADATA_MAX, METADATA_VALUE_MAX, ORDERING_KEY_MAX, WEBHOOKS_MAX,
 };
 pub use idempotency::parse_header as parse_idempotency_key;
-pub(crate) use input::{explain, push_token};
+pub(crate) use input::{SecretRefs, explain, push_token};
 pub use meter::Meter;
 pub use refusal::{FieldError, Refusal};
 pub use timing::Timing;
@@ -47,6 +47,7 @@ use crate::model::{
     DEFAULT_WORKSPACE, Delivery, DeliveryId, HostName, HostNumber, Timestamp, TriggerId, Webhook,
 };
 use crate::store::{Acceptance, Store, StoreError, Writes};
+use crate::vault::Vault;
 use commit::answer;
 use door::Door;
 pub use door::Place;
@@ -100,6 +101,14 @@ pub struct Prepared {
     pub trigger: TriggerId,
     /// For each item its delivery, or why it may not come in.
     pub deliveries: Vec<Result<Arc<Delivery>, Refusal>>,
+}
+
+/// What decides whether a webhook may come in, beside its own words.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    settings: &'a Settings,
+    vault: &'a Vault,
+    workspace: u32,
 }
 
 impl Admission {
@@ -173,7 +182,7 @@ impl Admission {
             }
         };
         let now = self.clock.wall();
-        let draft = draft::read(request, origin, &self.settings, now)?;
+        let draft = draft::read(request, origin, &self.terms(), now)?;
         Ok(Opened { place, now, draft })
     }
 
@@ -219,7 +228,13 @@ impl Admission {
 
     /// Vets a composed webhook.
     pub fn vet(&self, webhook: Rendered, hop: u8) -> Result<Webhook, FieldError> {
-        webhook.vet(hop, &self.settings)
+        webhook.vet(hop, &self.terms())
+    }
+
+    /// What a webhook is vetted by.
+    fn terms(&self) -> Terms<'_> {
+        let vault = self.engine.vault();
+        Terms { settings: &self.settings, vault, workspace: self.workspace }
     }
 
     /// Vets composed webhooks and gives them ids. An item that may not come in does not hold up
@@ -251,7 +266,7 @@ impl Admission {
         let Item { webhook, envelope, provenance } = item;
         // A journey goes on after the limit was lowered; an event may come from anywhere.
         self.vet_hop(envelope.hop)?;
-        let webhook = webhook.vet(envelope.hop, &self.settings).map_err(Refusal::Invalid)?;
+        let webhook = webhook.vet(envelope.hop, &self.terms()).map_err(Refusal::Invalid)?;
         let number = self.numbers(std::slice::from_ref(&webhook)).await?[0];
         let id = DeliveryId::new(now, number, self.next_serial());
         let delivery = self.delivery((id, trigger), webhook, &envelope, now);

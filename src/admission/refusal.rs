@@ -21,6 +21,12 @@ impl FieldError {
     }
 }
 
+impl From<crate::vault::Fault> for FieldError {
+    fn from(fault: crate::vault::Fault) -> Self {
+        Self { pointer: fault.pointer, detail: fault.detail }
+    }
+}
+
 /// Why a trigger was refused. Nothing of it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {

@@ -6,7 +6,9 @@ use crate::model::{Outcome, StoredState};
 pub(super) fn reason(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answered(answer) => format!("answered {}", answer.status),
-        Outcome::NoAnswer { reason, .. } | Outcome::Blocked { reason } => reason.clone(),
+        Outcome::NoAnswer { reason, .. }
+        | Outcome::Blocked { reason }
+        | Outcome::Unprepared { reason } => reason.clone(),
     }
 }
 
@@ -19,6 +21,10 @@ pub(super) fn of_outcome(outcome: &Outcome) -> &'static str {
         }
         Outcome::NoAnswer { .. } => {
             "the receiver could not be reached or broke off; it is tried again"
+        }
+        Outcome::Unprepared { .. } => {
+            "nothing went out: a secret that it needs is missing, or no token is to be had; it is \
+             tried again"
         }
         Outcome::Blocked { .. } => {
             "the address may not be called; allow it in the settings and redrive"

@@ -16,6 +16,7 @@ mod problem;
 mod redrives;
 mod request;
 pub mod scopes;
+mod secrets;
 mod states;
 mod stats;
 mod triggers;
@@ -123,6 +124,7 @@ pub fn configure(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
             hosts_and_stats(config);
             keys_and_workspaces(config);
             braze::configure(config);
+            secrets::configure(config);
         });
         config.service(routes.default_service(web::to(|request: HttpRequest| async move {
             Problem::no_route(request.path()).response()

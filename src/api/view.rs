@@ -79,6 +79,15 @@ fn as_object<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }
 
+/// As they may be written: nothing, a name, or an array of names.
+fn as_names<S: Serializer>(names: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    match names {
+        [] => serializer.serialize_none(),
+        [name] => serializer.serialize_str(name),
+        names => serializer.collect_seq(names),
+    }
+}
+
 /// Headers as an array of pairs, since an answer may repeat one; secrets masked.
 struct Headers<'a>(&'a [Header]);
 
@@ -141,7 +150,8 @@ pub(super) struct WebhookView<'a> {
     headers: Headers<'a>,
     #[serde(flatten)]
     body: Body<'a>,
-    secret_ref: Option<&'a str>,
+    #[serde(serialize_with = "as_names")]
+    secret_ref: &'a [String],
 }
 
 impl<'a> WebhookView<'a> {
@@ -151,7 +161,7 @@ impl<'a> WebhookView<'a> {
             url: webhook.target.as_str(),
             headers: Headers(&webhook.headers),
             body: Body::of(&webhook.body, false),
-            secret_ref: webhook.secret_ref.as_deref(),
+            secret_ref: &webhook.secret_refs,
         }
     }
 }
@@ -190,6 +200,7 @@ impl<'a> AttemptView<'a> {
             }
             Outcome::NoAnswer { .. } => ("no_answer", None),
             Outcome::Blocked { .. } => ("blocked", None),
+            Outcome::Unprepared { .. } => ("unprepared", None),
         };
         Self {
             number: attempt.number,

@@ -96,8 +96,8 @@ fn settings(directory: &std::path::Path) -> Settings {
 async fn play(args: &DemoArgs, scenes: &[Scene], settings: Settings) -> Result<bool, String> {
     let clock = Clock::system();
     let store = open_store(&settings, &clock).map_err(|error| error.to_string())?;
-    let senders = http_senders(&settings, &clock).map_err(|error| error.to_string())?;
-    let started = Running::start(settings, clock, store, senders).await;
+    let outward = http_senders(&settings, &clock, &store).map_err(|error| error.to_string())?;
+    let started = Running::start(settings, clock, store, outward).await;
     let running = started.map_err(|error| error.to_string())?;
     let front = Front::start(&running).await.map_err(|error| error.to_string())?;
     let address = front.address();

@@ -133,6 +133,34 @@ impl Server {
         Ok(Accepted { raw, document })
     }
 
+    /// Asks for anything else; gives the answer as it came.
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<String, String> {
+        let method = awc::http::Method::from_bytes(method.as_bytes());
+        let method = method.map_err(|_| "the method is not one".to_owned())?;
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let sent = match body {
+            Some(body) => {
+                request.insert_header(("content-type", "application/json")).send_body(body).await
+            }
+            None => request.send().await,
+        };
+        let mut answer = sent.map_err(|error| {
+            format!("the server at {} cannot be reached: {error} (is it running?)", self.base)
+        })?;
+        let body = answer.body().limit(ANSWER_BYTES_MAX).await;
+        let body = body.map_err(|error| format!("the server's answer broke off: {error}"))?;
+        let raw = String::from_utf8_lossy(&body).into_owned();
+        match answer.status().is_success() {
+            true => Ok(raw),
+            false => Err(describe_refusal(answer.status(), &raw)),
+        }
+    }
+
     async fn delivery(&self, id: &str) -> Result<(String, DeliveryView), String> {
         let request = self.client.get(format!("{}/v1/deliveries/{id}", self.base));
         let mut answer = request.send().await.map_err(|error| error.to_string())?;

@@ -80,8 +80,8 @@ pub struct ListenArgs {
     /// Never answer
     #[arg(long, help_heading = "Behaviour")]
     pub hang: bool,
-    /// Answer 401 to what is not signed with this secret (Standard Webhooks)
-    #[arg(long, value_name = "whsec_…", help_heading = "Behaviour")]
+    /// Answer 401 to what is not signed with this secret, or by this public key (Standard Webhooks)
+    #[arg(long, value_name = "whsec_…|whpk_…", help_heading = "Behaviour")]
     pub verify: Option<SecretText>,
     /// Show headers and bodies too
     #[arg(short, long, help_heading = "Output")]
@@ -114,7 +114,7 @@ impl ListenArgs {
     /// What they ask the receiver to do.
     pub fn behaviour(&self) -> Result<Behaviour, String> {
         let secret =
-            self.verify.as_ref().map(|text| crate::config::parse_secret(&text.0)).transpose();
+            self.verify.as_ref().map(|text| crate::config::parse_verify_key(&text.0)).transpose();
         let limit =
             self.limit.map(|limit| Limit { burst: self.burst.unwrap_or(limit.burst), ..limit });
         Ok(Behaviour {

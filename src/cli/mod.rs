@@ -19,6 +19,7 @@ pub mod listen;
 pub mod logging;
 pub mod receiver;
 pub mod recipe;
+pub mod secrets;
 pub mod send;
 pub mod serve;
 
@@ -77,6 +78,8 @@ enum Command {
     Listen(listen::ListenArgs),
     /// Show the engine at work against receivers of its own
     Demo(demo::DemoArgs),
+    /// Store, list, rotate and delete secrets and credentials
+    Secrets(secrets::SecretsArgs),
     /// List, show and play compositions for common use cases
     Recipe(recipe::RecipeArgs),
     /// Measure a server of its own under load
@@ -159,6 +162,10 @@ pub fn main() -> ExitCode {
             refuse("--listen, --data and --shards belong to `serve` and `check`")
         }
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Secrets(args)) if args.is_offline() => {
+            with_settings(&settings, serve, secrets::reseal)
+        }
+        Some(Command::Secrets(args)) => secrets::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Recipe(args)) => recipe::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, &settings.texts()),

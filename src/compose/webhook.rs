@@ -13,7 +13,7 @@ mod written;
 use std::fmt;
 
 use super::liquid::{Budget, Context, Missing, ParseError, RenderError, Scope, Template};
-use crate::admission::push_token;
+use crate::admission::{SecretRefs, push_token};
 use crate::model::Method;
 use body::Body;
 use input::Input;
@@ -84,7 +84,7 @@ pub struct WebhookTemplate {
     /// Name, pointer and value of each header, in their order.
     headers: Vec<(String, String, Template)>,
     body: Option<Body>,
-    secret_ref: Option<String>,
+    secret_refs: Vec<String>,
     /// What the document says of missing variables.
     missing: Option<Missing>,
 }
@@ -101,8 +101,9 @@ impl WebhookTemplate {
         let url = Template::parse(&input.url).map_err(|why| Fault::liquid("/url", &why))?;
         let headers = headers(&input)?;
         let body = Body::compile(&input, method)?;
-        let (secret_ref, missing) = (input.secret_ref, input.missing.map(Missing::from));
-        Ok(WebhookTemplate { method, url, headers, body, secret_ref, missing })
+        let SecretRefs(secret_refs) = input.secret_ref.unwrap_or_default();
+        let missing = input.missing.map(Missing::from);
+        Ok(WebhookTemplate { method, url, headers, body, secret_refs, missing })
     }
 
     /// Renders it. All parts share one default budget.
@@ -137,8 +138,8 @@ impl WebhookTemplate {
             }
             None => (None, None),
         };
-        let secret_ref = self.secret_ref.clone();
-        Ok(Rendered { method: self.method, url, headers, body, content_type, secret_ref })
+        let secret_refs = self.secret_refs.clone();
+        Ok(Rendered { method: self.method, url, headers, body, content_type, secret_refs })
     }
 }
 

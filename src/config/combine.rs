@@ -23,6 +23,7 @@ pub(super) fn check(
     checks.store(settings);
     checks.access(settings);
     checks.sizes(settings);
+    checks.vault(settings);
     checks.rules(settings, &settings.rules, "");
     for (name, rules) in &settings.hosts {
         let prefix = show_path(&["hosts".into(), name.clone()]) + ".";
@@ -79,6 +80,16 @@ impl Checks<'_> {
                     format!("lower server.max_body, or raise {key} above it"),
                 );
             }
+        }
+    }
+
+    fn vault(&mut self, settings: &Settings) {
+        if settings.vault.key.is_some() && settings.vault.key_file.is_some() {
+            self.refuse(
+                &["vault.key_file", "vault.key"],
+                "names a file while vault.key gives the key itself".into(),
+                "keep one of the two".into(),
+            );
         }
     }
 

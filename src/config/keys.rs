@@ -124,6 +124,9 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("sender.roots", "roots that receivers' certificates are checked against", |all| {
         Slot::Roots(&mut all.sender.roots)
     }),
+    key("sender.extra_roots", "PEM file of certificates that are trusted as well", |all| {
+        Slot::File(&mut all.sender.extra_roots)
+    }),
     key("sender.user_agent", "User-Agent of every request", |all| {
         Slot::UserAgent(&mut all.sender.user_agent)
     }),
@@ -135,6 +138,11 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     }),
     key("compose.max_hops", "webhooks to ourselves that may lead to one another", |all| {
         Slot::Whole(&mut all.compose.max_hops, 1, 64)
+    }),
+    key("vault.key", "seals stored secrets", |all| Slot::VaultKey(&mut all.vault.key)),
+    key("vault.key_file", "file that holds vault.key", |all| Slot::File(&mut all.vault.key_file)),
+    key("vault.old_keys", "keys that sealed what is stored before", |all| {
+        Slot::VaultKeys(&mut all.vault.old_keys)
     }),
     key("log.format", "text or json", |all| Slot::Format(&mut all.log.format)),
     key("log.level", "what is logged; RUST_LOG wins", |all| Slot::Level(&mut all.log.level)),

@@ -253,7 +253,7 @@ pub(super) fn show_path(path: &[String]) -> String {
     let segments = path.iter().map(|segment| {
         let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         match segment {
-            _ if segment.contains("whsec_") => "\"***\"".to_string(),
+            _ if segment.contains("whsec_") || segment.contains("whsk_") => "\"***\"".to_string(),
             _ if !segment.is_empty() && segment.bytes().all(bare) => segment.clone(),
             _ => Value::String(segment.clone()).to_string(),
         }

@@ -173,7 +173,8 @@ impl Reading {
         let result = result.map(|secrets| {
             self.settings.secrets.insert(name.clone(), secrets);
         });
-        let right = "write \"whsec_\" and 24 to 64 bytes in base64, or a list of these";
+        let right = "write \"whsec_\" and 24 to 64 bytes in base64, \"whsk_\" and an ed25519 key, \
+                     or a list of these";
         self.note(show_path(path), entry, result.map_err(|wrong| (wrong, right.into())));
     }
 

@@ -16,10 +16,13 @@ mod problem;
 mod secret;
 mod slot;
 pub mod units;
+mod vault_key;
 
 pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};
 pub use problem::{ConfigErrors, Origin, Problem};
-pub use secret::{Secret, SecretError, parse_secret};
+pub use secret::{Secret, SecretError, SigningMeans, VerifyKey, parse_secret, parse_verify_key};
+pub use slot::is_name as is_secret_name;
+pub use vault_key::VaultKey;
 
 /// Everything that can be set, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +46,8 @@ pub struct Settings {
     pub hosts: BTreeMap<String, HostRules>,
     /// `[secrets]`: signing secrets by name; several under one name while it is being rotated.
     pub secrets: BTreeMap<String, Vec<Secret>>,
+    /// `[vault]`
+    pub vault: Vault,
     /// `[log]`
     pub log: Log,
     /// `[auth]`
@@ -151,6 +156,8 @@ pub struct Sender {
     pub max_answer: usize,
     /// Roots for TLS.
     pub roots: Roots,
+    /// A PEM file with certificates that are trusted beside them.
+    pub extra_roots: Option<PathBuf>,
     /// `User-Agent` of every request.
     pub user_agent: String,
 }
@@ -214,6 +221,17 @@ pub struct Limits {
     pub burst: Option<u32>,
     /// Requests in flight.
     pub in_flight: u32,
+}
+
+/// `[vault]`: what stored secrets are sealed with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Vault {
+    /// Seals what is stored; `None` leaves it to a key file beside the embedded store.
+    pub key: Option<VaultKey>,
+    /// A file that holds the key instead.
+    pub key_file: Option<PathBuf>,
+    /// Keys of before, which what they sealed can still be read with.
+    pub old_keys: Vec<VaultKey>,
 }
 
 /// How log lines look.
@@ -289,6 +307,7 @@ impl Default for Settings {
                 keep_alive: Duration::from_secs(15),
                 max_answer: 64 << 10,
                 roots: Roots::Platform,
+                extra_roots: None,
                 user_agent: concat!("Hostline/", env!("CARGO_PKG_VERSION")).into(),
             },
             delivery: Delivery { ttl: Duration::from_secs(72 * 3600) },
@@ -296,6 +315,7 @@ impl Default for Settings {
             rules: HostRules::default(),
             hosts: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            vault: Vault::default(),
             log: Log { format: LogFormat::Text, level: "info".into() },
             auth: Auth {
                 keys_required: false,

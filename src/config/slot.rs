@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use toml::Value;
 
 use super::units::{parse_duration, parse_size, show_duration, show_size};
-use super::{LogFormat, Roots, StoreKind};
+use super::{LogFormat, Roots, StoreKind, VaultKey};
 use crate::model::HostName;
 
 /// Says of an optional value that there is none, also where the general rules set one.
@@ -78,6 +78,10 @@ pub(super) enum Slot<'a> {
     Allow(&'a mut Vec<IpNet>, &'a mut Vec<String>),
     Hosts(&'a mut Vec<String>),
     SecretName(&'a mut Option<String>),
+    /// The path of a file, or none.
+    File(&'a mut Option<PathBuf>),
+    VaultKey(&'a mut Option<VaultKey>),
+    VaultKeys(&'a mut Vec<VaultKey>),
     /// Known, but of no use in this version: what is wrong and what to do instead.
     Unavailable(&'static str, &'static str),
 }
@@ -129,6 +133,11 @@ impl Slot<'_> {
             Slot::SecretName(_) => {
                 format!("write the name of an entry of [secrets], or \"{NONE}\"")
             }
+            Slot::File(_) => format!("write the path of a file, or \"{NONE}\""),
+            Slot::VaultKey(_) => {
+                format!("write what `hostline secrets new-key` prints, or \"{NONE}\"")
+            }
+            Slot::VaultKeys(_) => "write a list of keys that `vault.key` was before".into(),
             Slot::Unavailable(_, right) => (*right).into(),
         }
     }
@@ -185,6 +194,14 @@ impl Slot<'_> {
             Slot::Allow(nets, hosts) => (*nets, *hosts) = allow(value)?,
             Slot::Hosts(place) => *place = hosts(value)?,
             Slot::SecretName(place) => *place = secret_name(value)?,
+            Slot::File(place) if is_none(value) => *place = None,
+            Slot::File(place) => *place = Some(path(value)?),
+            Slot::VaultKey(place) if is_none(value) => *place = None,
+            Slot::VaultKey(place) => *place = Some(vault_key(value)?),
+            Slot::VaultKeys(place) => {
+                let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                *place = items.iter().map(vault_key).collect::<Result<_, _>>()?;
+            }
             Slot::Unavailable(wrong, _) => return Err(wrong.into()),
         }
         Ok(())
@@ -220,6 +237,11 @@ impl Slot<'_> {
                 Value::Array(nets.chain(hosts.iter().cloned()).map(Value::String).collect())
             }
             Slot::SecretName(place) => place.as_deref().unwrap_or(NONE).into(),
+            Slot::File(place) => {
+                place.as_ref().map_or(NONE.into(), |path| path.display().to_string().into())
+            }
+            Slot::VaultKey(place) => if place.is_some() { "***" } else { NONE }.into(),
+            Slot::VaultKeys(place) => Value::Array(vec!["***".into(); place.len()]),
             Slot::Unavailable(..) => return None,
         })
     }
@@ -364,7 +386,7 @@ fn secret_name(value: &Value) -> Result<Option<String>, String> {
     if name == NONE {
         return Ok(None);
     }
-    if name.starts_with("whsec_") {
+    if is_secret_text(name) {
         return Err("holds a secret itself, which belongs in [secrets]".into());
     }
     if !is_name(name) {
@@ -373,8 +395,18 @@ fn secret_name(value: &Value) -> Result<Option<String>, String> {
     Ok(Some(name.into()))
 }
 
+/// Never repeats any part of the value.
+fn vault_key(value: &Value) -> Result<VaultKey, String> {
+    VaultKey::parse(value.as_str().ok_or("is not a string")?).map_err(str::to_owned)
+}
+
 /// Whether a secret may be called that.
-pub(super) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let sign = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    (1..=64).contains(&name.len()) && name.bytes().all(sign) && !name.starts_with("whsec_")
+    (1..=64).contains(&name.len()) && name.bytes().all(sign) && !is_secret_text(name)
+}
+
+/// Whether it looks like a secret itself.
+fn is_secret_text(text: &str) -> bool {
+    ["whsec_", "whsk_"].iter().any(|prefix| text.starts_with(prefix))
 }

@@ -1,6 +1,8 @@
 //! What the front end may ask of the engine. The engine itself is wired in `app`; tests may put
 //! another in its place.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use serde::Serialize;
 
@@ -9,6 +11,7 @@ use super::workspaces::Workspaces;
 use crate::model::{DeliveryId, HostControls, HostName, Timestamp};
 pub use crate::policy::condition::WaitReason;
 use crate::store::StoreError;
+use crate::vault::Vault;
 
 /// Where an owed delivery is, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -90,6 +93,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// What holds for each workspace.
     fn workspaces(&self) -> &Workspaces;
+
+    /// The stored secrets.
+    fn vault(&self) -> &Arc<Vault>;
 
     /// Whether the process is stopping, so that new triggers are refused.
     fn is_stopping(&self) -> bool;

@@ -187,7 +187,8 @@ impl HostActor {
         let Some(webhook) = entry.webhook else { return };
         let sender =
             self.sender.get_or_insert_with(|| (self.shard.around.senders)(&self.name)).clone();
-        let request = AttemptRequest { id: entry.id, webhook, number: entry.attempts };
+        let (workspace, number) = (entry.lane, entry.attempts);
+        let request = AttemptRequest { id: entry.id, workspace, webhook, number };
         let (id, started) = (entry.id, now.wall);
         let address = context.address();
         let under_way = UnderWay::new(self.shard.counters.clone());

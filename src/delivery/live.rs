@@ -17,6 +17,7 @@ use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
 use crate::delivery::workspaces::Workspaces;
 use crate::model::{DeliveryId, End, HostControls, HostName, HostNumber, StoredState};
 use crate::store::{DeliveryRecord, StoreError};
+use crate::vault::Vault;
 
 /// How long an answer of a host actor is waited for: it answers in microseconds, unless its arbiter
 /// is stuck.
@@ -304,6 +305,10 @@ impl Engine for LiveEngine {
     fn arbiters(&self) -> Vec<ArbiterStats> {
         let counters = self.0.feeder.counters().enumerate();
         counters.map(|(arbiter, counters)| counters.stats(arbiter)).collect()
+    }
+
+    fn vault(&self) -> &Arc<Vault> {
+        &self.0.around.vault
     }
 
     fn workspaces(&self) -> &Workspaces {

@@ -1,5 +1,6 @@
 //! Out of the house: feeder, router, host actors, sender.
 
+mod answer;
 mod connect;
 pub mod engine;
 pub mod feeder;
@@ -9,6 +10,7 @@ pub mod head;
 pub mod host;
 pub mod live;
 mod patience;
+mod prepare;
 pub mod recorder;
 pub mod request;
 mod resolve;
@@ -18,6 +20,7 @@ pub mod shard;
 pub mod snapshot;
 mod stream;
 mod tls;
+mod token;
 mod trace;
 mod transport;
 mod view;

@@ -1,32 +1,38 @@
 //! The headers that we add to a webhook, above all its signature, and the check of one. Pure.
 //!
-//! Signatures follow Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, in base64 behind
-//! `v1,`, one for each secret while secrets are being rotated. The id is the same on every attempt,
-//! the timestamp and so the signature are the attempt's own.
+//! Signatures follow Standard Webhooks: over `id.timestamp.body`, in base64, `v1,` and HMAC-SHA256
+//! or `v1a,` and ed25519, one for each secret while secrets are being rotated. The id is the same
+//! on every attempt, the timestamp and so the signature are the attempt's own.
 
 use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, Signer, Verifier, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::config::Secret;
+use crate::config::{Secret, SigningMeans, VerifyKey};
 use crate::model::{DeliveryId, Method, Timestamp, Webhook};
 
 /// Names the delivery; the same on every attempt.
 pub const ID: &str = "webhook-id";
 /// When the attempt was made, in seconds since the epoch.
 pub const TIMESTAMP: &str = "webhook-timestamp";
-/// One `v1,…` for each secret, separated by spaces.
+/// One `v1,…` or `v1a,…` for each secret, separated by spaces.
 pub const SIGNATURE: &str = "webhook-signature";
 /// Names the sender.
 pub const USER_AGENT: &str = "user-agent";
 
 /// What a symmetric signature begins with.
-const SIGNATURE_PREFIX: &str = "v1,";
+const HMAC_PREFIX: &str = "v1,";
+/// What an asymmetric one begins with.
+const ED25519_PREFIX: &str = "v1a,";
+/// Asymmetric signatures of one request that are looked at.
+const SIGNATURES_MAX: usize = 16;
+
 /// The headers of Standard Webhooks for one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -95,20 +101,31 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn sign(secrets: &[Secret], id: &str, timestamp: &str, body: &[u8]) -> String {
+    let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
     let mut signatures = String::with_capacity(secrets.len() * 48);
     for secret in secrets {
         if !signatures.is_empty() {
             signatures.push(' ');
         }
-        signatures.push_str(SIGNATURE_PREFIX);
-        STANDARD.encode_string(code(secret, id, timestamp, body), &mut signatures);
+        match secret.means() {
+            SigningMeans::Hmac(key) => {
+                signatures.push_str(HMAC_PREFIX);
+                STANDARD.encode_string(code(key, &parts), &mut signatures);
+            }
+            SigningMeans::Ed25519(key) => {
+                signatures.push_str(ED25519_PREFIX);
+                // ed25519 reads what it signs twice, so that it has to lie in one piece.
+                let signature = key.sign(&parts.concat());
+                STANDARD.encode_string(signature.to_bytes(), &mut signatures);
+            }
+        }
     }
     signatures
 }
 
-fn code(secret: &Secret, id: &str, timestamp: &str, body: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.key()).expect("a key of any length is one");
-    for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+fn code(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length is one");
+    for part in parts {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
@@ -148,7 +165,7 @@ impl std::error::Error for VerifyError {}
 pub fn verify<'h>(
     header: impl Fn(&str) -> Option<&'h str>,
     body: &[u8],
-    secrets: &[Secret],
+    keys: &[VerifyKey],
     (now, tolerance): (Timestamp, Duration),
 ) -> Result<(), VerifyError> {
     let field = |name: &'static str| header(name).ok_or(VerifyError::Missing(name));
@@ -165,22 +182,46 @@ pub fn verify<'h>(
     }
 
     // Every pair is compared, so that the time taken tells nothing of which one fits.
+    let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
     let mut fits = Choice::from(0);
-    for secret in secrets {
-        let expected = code(secret, id, timestamp, body);
-        for signature in signatures.split(' ') {
-            let encoded = signature.strip_prefix(SIGNATURE_PREFIX).unwrap_or("");
-            let given = STANDARD.decode(encoded).unwrap_or_default();
-            fits |= given.ct_eq(&expected[..]);
-        }
+    for key in keys {
+        fits |= match key {
+            VerifyKey::Secret(secret) => match secret.means() {
+                SigningMeans::Hmac(key) => fits_code(&code(key, &parts), signatures),
+                SigningMeans::Ed25519(key) => fits_key(&key.verifying_key(), signatures, &parts),
+            },
+            VerifyKey::Public(key) => fits_key(key, signatures, &parts),
+        };
     }
     if bool::from(fits) { Ok(()) } else { Err(VerifyError::Mismatch) }
+}
+
+fn fits_code(expected: &[u8; 32], signatures: &str) -> Choice {
+    let mut fits = Choice::from(0);
+    for signature in signatures.split(' ') {
+        let encoded = signature.strip_prefix(HMAC_PREFIX).unwrap_or("");
+        let given = STANDARD.decode(encoded).unwrap_or_default();
+        fits |= given.ct_eq(&expected[..]);
+    }
+    fits
+}
+
+/// Whether one of the first signatures is by this key. Each costs tens of microseconds, so that
+/// a header full of them is not read to its end.
+fn fits_key(key: &VerifyingKey, signatures: &str, parts: &[&[u8]]) -> Choice {
+    let content = parts.concat();
+    let given = signatures.split(' ').filter_map(|text| text.strip_prefix(ED25519_PREFIX));
+    let fits = given.take(SIGNATURES_MAX).any(|encoded| {
+        let bytes = STANDARD.decode(encoded).unwrap_or_default();
+        Signature::from_slice(&bytes).is_ok_and(|given| key.verify(&content, &given).is_ok())
+    });
+    Choice::from(u8::from(fits))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse_secret;
+    use crate::config::{parse_secret, parse_verify_key};
     use crate::model::{Header, HostNumber, Target};
 
     /// The vector that the official libraries of Standard Webhooks are tested with.
@@ -217,7 +258,7 @@ mod tests {
             target: Target::from_vetted("http://a.example/").expect("vetted"),
             headers: headers.iter().map(header).collect(),
             body: bytes::Bytes::from_static(b"body"),
-            secret_ref: None,
+            secret_refs: Vec::new(),
         }
     }
 
@@ -228,7 +269,7 @@ mod tests {
             sign(std::slice::from_ref(&secret), VECTOR_ID, VECTOR_TIMESTAMP, VECTOR_BODY);
         assert_eq!(signature, VECTOR_SIGNATURE);
         let verdict = |now| {
-            let secrets = [other_secret(), secret.clone()];
+            let secrets = [other_secret().into(), secret.clone().into()];
             verify(vector_headers(VECTOR_SIGNATURE), VECTOR_BODY, &secrets, at(now))
         };
         assert_eq!(verdict(1_649_367_553), Ok(()));
@@ -247,13 +288,36 @@ mod tests {
     }
 
     #[test]
+    fn asymmetric_signatures_verify_by_the_public_key_alone() {
+        let key = Secret::from_seed(&[7; 32]);
+        let secrets = [key.clone(), parse_secret(VECTOR_SECRET).expect("a secret")];
+        let signatures = sign(&secrets, VECTOR_ID, VECTOR_TIMESTAMP, VECTOR_BODY);
+        assert!(signatures.starts_with("v1a,") && signatures.ends_with(VECTOR_SIGNATURE));
+        let headers = |name: &str| match name {
+            ID => Some(VECTOR_ID),
+            TIMESTAMP => Some(VECTOR_TIMESTAMP),
+            SIGNATURE => Some(signatures.as_str()),
+            _ => None,
+        };
+        let public = |key: &Secret| {
+            parse_verify_key(&key.public_key().expect("asymmetric")).expect("a public key")
+        };
+        let now = at(1_649_367_553);
+        assert_eq!(verify(headers, VECTOR_BODY, &[public(&key)], now), Ok(()));
+        assert_eq!(verify(headers, VECTOR_BODY, &[key.clone().into()], now), Ok(()));
+        assert_eq!(verify(headers, b"{}", &[public(&key)], now), Err(VerifyError::Mismatch));
+        let stranger = public(&Secret::from_seed(&[8; 32]));
+        assert_eq!(verify(headers, VECTOR_BODY, &[stranger], now), Err(VerifyError::Mismatch));
+    }
+
+    #[test]
     fn what_was_changed_is_not_trusted() {
-        let secrets = [parse_secret(VECTOR_SECRET).expect("a secret")];
-        let verdict = |signature, body: &[u8], secrets: &[Secret]| {
+        let secrets = [parse_secret(VECTOR_SECRET).expect("a secret").into()];
+        let verdict = |signature, body: &[u8], secrets: &[VerifyKey]| {
             verify(vector_headers(signature), body, secrets, at(1_649_367_553))
         };
         assert_eq!(verdict(VECTOR_SIGNATURE, b"{}", &secrets), Err(VerifyError::Mismatch));
-        let others = [other_secret()];
+        let others = [other_secret().into()];
         assert_eq!(verdict(VECTOR_SIGNATURE, VECTOR_BODY, &others), Err(VerifyError::Mismatch));
         for signature in ["", "v1,", "v1a,abcd", "v1,####", &VECTOR_SIGNATURE[3..]] {
             let refused = verdict(signature, VECTOR_BODY, &secrets);

@@ -4,37 +4,38 @@
 //! judges a status; the one thing that it repeats by itself is a request that went into an idle
 //! connection which the receiver had closed, or said that it would close, already.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use awc::error::SendRequestError;
 use awc::http::header::{HOST, HeaderName, HeaderValue};
 use awc::http::{Uri, uri};
 use awc::{ClientBuilder, ClientRequest, Connector};
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
+use super::answer::{is_goodbye, read_body, send_fault, unsendable};
 use super::connect::{Connect, Security};
 use super::guard::AddressGuard;
 use super::head;
 use super::patience;
+use super::prepare::{Identity, IdentityKey, Ready};
 use super::request::{self, Stamp};
 use super::resolve::Resolvers;
 use super::tls;
-use super::trace::{Fault, Trace};
+use super::token::Tokens;
+use super::trace::{Fault, Stage, Trace};
 use crate::clock::Clock;
-use crate::config::{Roots, Secret, Settings};
+use crate::config::{Roots, Settings};
 use crate::model::{
-    Answer, DeliveryId, Header, HostName, Method, Outcome, Scheme, Target, Timings, Webhook,
+    Answer, DeliveryId, HostName, Method, Outcome, Scheme, Target, Timings, Webhook,
 };
+use crate::vault::Vault;
 
-/// Bytes of an answer's body that are kept: enough for an error message.
-const EXCERPT: usize = 4 << 10;
 /// A connection is given up after this even when it is in use all the time, so that a host that
 /// moves to other addresses is followed.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(300);
@@ -52,6 +53,8 @@ pub fn sockets_max() -> usize {
 pub struct AttemptRequest {
     /// The delivery, sent as `webhook-id`.
     pub id: DeliveryId,
+    /// Whose it is: it is sent with the secrets of this workspace.
+    pub workspace: u32,
     /// What to send.
     pub webhook: Arc<Webhook>,
     /// 1 for the first attempt of the delivery.
@@ -77,11 +80,16 @@ pub trait Sender {
 #[derive(Clone)]
 pub struct SenderShared(Arc<Shared>);
 
-struct Shared {
-    clock: Clock,
-    settings: Settings,
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) vault: Arc<Vault>,
+    pub(super) tokens: Tokens,
     guard: Arc<AddressGuard>,
     tls: Result<Arc<ClientConfig>, Arc<str>>,
+    /// The configurations of hosts that have a certificate or authorities of their own, while
+    /// connections use them.
+    identities: Mutex<HashMap<IdentityKey, Weak<ClientConfig>>>,
     resolvers: Resolvers,
     /// A permit for each socket.
     sockets: Arc<Semaphore>,
@@ -89,28 +97,78 @@ struct Shared {
 
 impl SenderShared {
     /// Reads what sending needs; the reason names the setting at fault.
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, String> {
+    pub fn new(settings: &Settings, clock: Clock, vault: Arc<Vault>) -> Result<Self, String> {
         let sender = &settings.sender;
         HeaderValue::from_str(&sender.user_agent)
             .map_err(|_| "`sender.user_agent` is no header value".to_owned())?;
-        let tls = match (tls::client_config(&sender.roots), &sender.roots) {
+        let tls = match (tls::client_config(sender, &Identity::default()), &sender.roots) {
             // A machine without roots can still send to `http`, so only `https` fails there.
-            (Err(why), Roots::Platform) => {
+            (Err(why), Roots::Platform) if sender.extra_roots.is_none() => {
                 log::warn!("https cannot be sent: {why}");
                 Err(Arc::from(format!("TLS failed: {why}")))
             }
-            (Err(why), Roots::File(_)) => return Err(why),
+            (Err(why), _) => return Err(why),
             (Ok(config), _) => Ok(config),
         };
         let guard = AddressGuard::new(sender.allow_nets.clone(), sender.allow_hosts.clone());
         Ok(Self(Arc::new(Shared {
+            tokens: Tokens::new(clock.clone()),
             clock,
             settings: settings.clone(),
+            vault,
+            identities: Mutex::default(),
             guard: Arc::new(guard),
             tls,
             resolvers: Resolvers::from_system(),
             sockets: Arc::new(Semaphore::new(sockets_max())),
         })))
+    }
+}
+
+impl Shared {
+    /// How connections of this scheme are secured.
+    pub(super) fn security(&self, scheme: Scheme, identity: &Identity) -> Security {
+        match scheme {
+            Scheme::Http => Security::Plain,
+            Scheme::Https if identity.entries().next().is_none() => Security::Tls(self.tls.clone()),
+            Scheme::Https => Security::Tls(self.identity_config(identity)),
+        }
+    }
+
+    /// The configuration of an identity: one for all threads, so that sessions are resumed.
+    fn identity_config(&self, identity: &Identity) -> Result<Arc<ClientConfig>, Arc<str>> {
+        let mut known = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = identity.key();
+        if let Some(config) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(config);
+        }
+        let config = tls::client_config(&self.settings.sender, identity)
+            .map_err(|why| Arc::from(format!("TLS failed: {why}")))?;
+        known.retain(|_, config| config.strong_count() > 0);
+        known.insert(key, Arc::downgrade(&config));
+        Ok(config)
+    }
+
+    /// A client whose connections are made with `security`.
+    pub(super) fn client(&self, security: Security) -> awc::Client {
+        let connector = Connector::new()
+            .connector(Connect::new(
+                Arc::clone(&self.guard),
+                self.resolvers.of_this_thread(),
+                security,
+                Arc::clone(&self.sockets),
+            ))
+            // The attempt's timeout covers connecting, and the host actor limits what is in flight.
+            .timeout(Duration::MAX)
+            .limit(0)
+            .conn_keep_alive(self.settings.sender.keep_alive)
+            .conn_lifetime(CONNECTION_AGE_MAX);
+        ClientBuilder::new()
+            .connector(connector)
+            .disable_timeout()
+            .disable_redirects()
+            .no_default_headers()
+            .finish()
     }
 }
 
@@ -123,13 +181,15 @@ struct Parts {
     host: HostName,
     /// Name of the secret that signs what names none itself.
     signing: Option<String>,
-    plain: OnceCell<Lane>,
-    secure: OnceCell<Lane>,
+    lanes: RefCell<Vec<Rc<Lane>>>,
 }
 
-/// awc's client for one scheme. awc keys connections by authority alone, so that each scheme needs
-/// a client of its own.
+/// awc's client for one scheme and one TLS identity. awc keys connections by authority alone, so
+/// that each of them needs a client of its own.
 struct Lane {
+    scheme: Scheme,
+    key: IdentityKey,
+    identity: Identity,
     client: awc::Client,
     authority: uri::Authority,
     host_header: HeaderValue,
@@ -139,8 +199,7 @@ impl HttpSender {
     /// A sender for `host`. Nothing is connected before the first attempt.
     pub fn new(shared: SenderShared, host: HostName) -> Self {
         let signing = shared.0.settings.rules_of(&host).signing_secret.clone();
-        let (plain, secure) = (OnceCell::new(), OnceCell::new());
-        Self(Rc::new(Parts { shared, host, signing, plain, secure }))
+        Self(Rc::new(Parts { shared, host, signing, lanes: RefCell::default() }))
     }
 }
 
@@ -163,11 +222,16 @@ impl Parts {
         let outcome = match ended {
             Some(Ok(answer)) => Outcome::Answered(answer),
             Some(Err(Fault::Blocked(reason))) => Outcome::Blocked { reason },
+            Some(Err(Fault::Unprepared(reason))) => Outcome::Unprepared { reason },
             Some(Err(fault)) => Outcome::NoAnswer { reason: fault.to_string(), timed_out: false },
             None => {
                 let stage = trace.stage.get().words();
                 let reason = format!("timed out after {} {stage}", in_words(timeout));
-                Outcome::NoAnswer { reason, timed_out: true }
+                match trace.stage.get() {
+                    // The receiver was not even asked.
+                    Stage::Token => Outcome::Unprepared { reason },
+                    _ => Outcome::NoAnswer { reason, timed_out: true },
+                }
             }
         };
         let timings = trace.timings();
@@ -176,14 +240,37 @@ impl Parts {
         Report { outcome, timings }
     }
 
-    /// One request; a second one where the first met a connection that was dead already.
+    /// One request; another one with a fresh token where the receiver no longer takes the one that
+    /// was kept.
     async fn exchange(
         &self,
         request: &AttemptRequest,
         trace: &RefCell<Rc<Trace>>,
     ) -> Result<Answer, Fault> {
+        let shared = &*self.shared.0;
         let first = Rc::clone(&trace.borrow());
-        let answered = first.scope(self.perform(request, &first)).await;
+        let ready = shared.prepare(request, self.signing.as_ref(), &first).await?;
+        let answered = self.exchange_with(request, &ready, trace).await;
+        let Some((entry, token)) = &ready.kept_token else { return answered };
+        if !answered.as_ref().is_ok_and(|answer| answer.status == 401) {
+            return answered;
+        }
+        shared.tokens.refused(entry, token);
+        let again = first.repeated();
+        trace.replace(Rc::clone(&again));
+        let ready = shared.prepare(request, self.signing.as_ref(), &again).await?;
+        self.exchange_with(request, &ready, trace).await
+    }
+
+    /// One request; a second one where the first met a connection that was dead already.
+    async fn exchange_with(
+        &self,
+        request: &AttemptRequest,
+        ready: &Ready,
+        trace: &RefCell<Rc<Trace>>,
+    ) -> Result<Answer, Fault> {
+        let first = Rc::clone(&trace.borrow());
+        let answered = first.scope(self.perform(request, ready, &first)).await;
         match answered {
             Err(Fault::Closed(_) | Fault::Broken(..) | Fault::Insecure(_))
                 if first.met_stale_connection() => {}
@@ -192,11 +279,16 @@ impl Parts {
         }
         let second = first.afresh();
         trace.replace(Rc::clone(&second));
-        second.scope(self.perform(request, &second)).await
+        second.scope(self.perform(request, ready, &second)).await
     }
 
-    async fn perform(&self, request: &AttemptRequest, trace: &Trace) -> Result<Answer, Fault> {
-        let (built, body) = self.build(request)?;
+    async fn perform(
+        &self,
+        request: &AttemptRequest,
+        ready: &Ready,
+        trace: &Trace,
+    ) -> Result<Answer, Fault> {
+        let (built, body) = self.build(request, ready)?;
         let sent = match (request.webhook.method, body.is_empty()) {
             // Their requests have no body, which is not the same as one of no length.
             (Method::Get, _) | (Method::Delete, true) => {
@@ -215,12 +307,16 @@ impl Parts {
         Ok(Answer { status, headers, body, body_truncated })
     }
 
-    fn build(&self, request: &AttemptRequest) -> Result<(ClientRequest, Bytes), Fault> {
+    fn build(
+        &self,
+        request: &AttemptRequest,
+        ready: &Ready,
+    ) -> Result<(ClientRequest, Bytes), Fault> {
         let webhook = &*request.webhook;
         let body = request::body_of(webhook).clone();
-        let secrets = self.secrets_for(webhook)?;
-        let stamp = Stamp::new(request.id, self.shared.0.clock.raw_wall(), secrets, &body);
-        let lane = self.lane(&webhook.target)?;
+        let now = self.shared.0.clock.raw_wall();
+        let stamp = Stamp::new(request.id, now, &ready.signing, &body);
+        let lane = self.lane(&webhook.target, &ready.identity)?;
         let uri = Uri::builder()
             .scheme("http")
             .authority(lane.authority.clone())
@@ -240,61 +336,33 @@ impl Parts {
                 .map_err(|_| unsendable("header"))?;
             headers.append(name, value);
         }
+        for (name, value) in &ready.credentials {
+            headers.insert(name.clone(), value.clone());
+        }
         Ok((built, body))
     }
 
-    /// The secrets that sign a webhook: those it names, else those of its host, else none.
-    fn secrets_for(&self, webhook: &Webhook) -> Result<&[Secret], Fault> {
-        let Some(name) = webhook.secret_ref.as_ref().or(self.signing.as_ref()) else {
-            return Ok(&[]);
-        };
-        // Unsigned is not what was asked for: the attempt fails, and may succeed once it is set.
-        let missing = || Fault::Unreachable(format!("there is no signing secret `{name}`"));
-        self.shared.0.settings.secrets.get(name).map(Vec::as_slice).ok_or_else(missing)
-    }
-
-    fn lane(&self, target: &Target) -> Result<&Lane, Fault> {
+    fn lane(&self, target: &Target, identity: &Identity) -> Result<Rc<Lane>, Fault> {
         assert_eq!(target.host(), &self.host, "a host actor sends to its own host only");
-        let cell = match target.scheme() {
-            Scheme::Http => &self.plain,
-            Scheme::Https => &self.secure,
-        };
-        if let Some(lane) = cell.get() {
-            return Ok(lane);
+        let (scheme, key) = (target.scheme(), identity.key());
+        let mut lanes = self.lanes.borrow_mut();
+        if lanes.len() > 1 {
+            // What is out of use closes its connections once its last request is over.
+            let vault = &self.shared.0.vault;
+            lanes.retain(|lane| lane.identity.entries().all(|entry| vault.is_current(entry)));
         }
-        let lane = self.open_lane(target)?;
-        Ok(cell.get_or_init(|| lane))
-    }
-
-    fn open_lane(&self, target: &Target) -> Result<Lane, Fault> {
+        if let Some(lane) = lanes.iter().find(|lane| lane.scheme == scheme && lane.key == key) {
+            return Ok(Rc::clone(lane));
+        }
         let shared = &*self.shared.0;
-        let security = match target.scheme() {
-            Scheme::Http => Security::Plain,
-            Scheme::Https => Security::Tls(shared.tls.clone()),
-        };
-        let resolver = shared.resolvers.of_this_thread();
-        let connector = Connector::new()
-            .connector(Connect::new(
-                Arc::clone(&shared.guard),
-                resolver,
-                security,
-                Arc::clone(&shared.sockets),
-            ))
-            // The attempt's timeout covers connecting, and the host actor limits what is in flight.
-            .timeout(Duration::MAX)
-            .limit(0)
-            .conn_keep_alive(shared.settings.sender.keep_alive)
-            .conn_lifetime(CONNECTION_AGE_MAX);
-        let client = ClientBuilder::new()
-            .connector(connector)
-            .disable_timeout()
-            .disable_redirects()
-            .no_default_headers()
-            .finish();
+        let client = shared.client(shared.security(scheme, identity));
         let authority = format!("{}:{}", self.host.without_port(), target.port());
         let authority = authority.parse().map_err(|_| unsendable("URL"))?;
         let host_header = host_header(target.authority())?;
-        Ok(Lane { client, authority, host_header })
+        let identity = identity.clone();
+        let lane = Rc::new(Lane { scheme, key, identity, client, authority, host_header });
+        lanes.push(Rc::clone(&lane));
+        Ok(lane)
     }
 }
 
@@ -319,53 +387,6 @@ fn awc_method(method: Method) -> awc::http::Method {
         Method::Get => awc::http::Method::GET,
         Method::Delete => awc::http::Method::DELETE,
     }
-}
-
-/// Whether an answer is how some receivers say that an idle connection has become too old for them.
-/// It speaks of the request that did not come, and not of the one that was on its way.
-fn is_goodbye(answer: &Answer) -> bool {
-    let closes =
-        |header: &Header| header.name == "connection" && header.value.eq_ignore_ascii_case("close");
-    answer.status == 408 && answer.headers.iter().any(closes)
-}
-
-/// Reads an answer's body up to `most` bytes, of which the first are kept. What goes on after them
-/// is not waited for: dropping the response closes the connection.
-async fn read_body(
-    mut response: awc::ClientResponse,
-    most: usize,
-    trace: &Trace,
-) -> Result<(Bytes, bool), Fault> {
-    let mut kept = Vec::new();
-    let mut length = 0;
-    while let Some(chunk) = response.next().await {
-        let chunk = chunk.map_err(|_| {
-            trace.fault().unwrap_or(Fault::Malformed("its body is not well formed"))
-        })?;
-        trace.body_came();
-        length += chunk.len();
-        let room = EXCERPT - kept.len();
-        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if length > most {
-            return Ok((kept.into(), true));
-        }
-    }
-    trace.complete.set(true);
-    let truncated = length > kept.len();
-    Ok((kept.into(), truncated))
-}
-
-fn send_fault(error: &SendRequestError, trace: &Trace) -> Fault {
-    trace.fault().unwrap_or_else(|| match error {
-        SendRequestError::Response(_) => Fault::Malformed("its headers are not well formed"),
-        SendRequestError::Url(_) => unsendable("URL"),
-        SendRequestError::Http(_) => unsendable("header"),
-        _ => Fault::Unreachable("the request failed".into()),
-    })
-}
-
-fn unsendable(what: &str) -> Fault {
-    Fault::Unreachable(format!("the request cannot be written: a {what} in it is not valid"))
 }
 
 fn in_words(duration: Duration) -> String {
@@ -394,17 +415,22 @@ mod tests {
     #[actix_rt::test]
     #[should_panic(expected = "its own host only")]
     async fn another_hosts_webhook_is_never_sent() {
-        let shared = SenderShared::new(&Settings::default(), Clock::system()).expect("valid");
+        let (settings, clock) = (Settings::default(), Clock::system());
+        let store =
+            crate::store::memory::MemoryStore::new(crate::store::StoreLimits { max_pending: 1 });
+        let vault = Vault::new(store, &settings, clock.clone());
+        let shared = SenderShared::new(&settings, clock, vault).expect("valid");
         let sender = HttpSender::new(shared, HostName::from_normalised("a.example"));
         let webhook = Webhook {
             method: Method::Get,
             target: Target::from_vetted("http://b.example/").expect("vetted"),
             headers: Vec::new(),
             body: Bytes::new(),
-            secret_ref: None,
+            secret_refs: Vec::new(),
         };
         let now = crate::model::Timestamp::from_millis(0);
         let id = DeliveryId::new(now, crate::model::HostNumber(0), 0);
-        sender.attempt(AttemptRequest { id, webhook: Arc::new(webhook), number: 1 }).await;
+        let webhook = Arc::new(webhook);
+        sender.attempt(AttemptRequest { id, workspace: 0, webhook, number: 1 }).await;
     }
 }

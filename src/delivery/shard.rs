@@ -18,6 +18,7 @@ use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
 use crate::delivery::workspaces::Workspaces;
 use crate::model::{HostControls, HostName};
 use crate::store::Store;
+use crate::vault::Vault;
 
 /// Makes the sender of a host, on the arbiter that will use it.
 pub type SenderFactory = Arc<dyn Fn(&HostName) -> Rc<dyn Sender> + Send + Sync>;
@@ -116,6 +117,8 @@ pub struct Surroundings {
     pub controls: Controls,
     /// What holds for each workspace.
     pub workspaces: Arc<Workspaces>,
+    /// The stored secrets.
+    pub vault: Arc<Vault>,
     /// Seed of the dice that spread retries.
     pub seed: u64,
 }

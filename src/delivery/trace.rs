@@ -22,6 +22,8 @@ tokio::task_local! {
 /// How far an attempt came; names what it waited for when its time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// A token for the request is awaited.
+    Token,
     /// The name is being looked up.
     Resolve,
     /// TCP connect.
@@ -42,6 +44,7 @@ impl Stage {
     /// What was being done: follows 'timed out after 90s' or 'connection reset while'.
     pub fn words(self) -> &'static str {
         match self {
+            Stage::Token => "waiting for a token",
             Stage::Resolve => "looking up the host's name",
             Stage::Connect => "connecting",
             Stage::Handshake => "in the TLS handshake",
@@ -58,6 +61,8 @@ impl Stage {
 pub enum Fault {
     /// The address guard refused; in words.
     Blocked(String),
+    /// The request could not be made ready; in words.
+    Unprepared(String),
     /// The connection could not be made; in words.
     Unreachable(String),
     /// The other side closed the connection too early.
@@ -73,9 +78,10 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Blocked(reason) | Fault::Unreachable(reason) | Fault::Insecure(reason) => {
-                formatter.write_str(reason)
-            }
+            Fault::Blocked(reason)
+            | Fault::Unprepared(reason)
+            | Fault::Unreachable(reason)
+            | Fault::Insecure(reason) => formatter.write_str(reason),
             Fault::Closed(stage) => {
                 write!(formatter, "connection closed while {}", stage.words())
             }
@@ -134,6 +140,11 @@ impl Trace {
             first_byte_us: Cell::default(),
             fault: RefCell::default(),
         })
+    }
+
+    /// A record of the same attempt's repetition with another token.
+    pub fn repeated(&self) -> Rc<Self> {
+        Self::new(self.clock.clone(), self.started, false)
     }
 
     /// A record of the same attempt's second request, which wants a fresh connection.

@@ -22,6 +22,12 @@ pub enum Outcome {
         /// Whether the attempt's time ran out (a black hole shows only this).
         timed_out: bool,
     },
+    /// The request could not be made ready: a secret that it names is gone, or a token is not to be
+    /// had. Nothing went out; recorded as 599 with the reason. Says nothing of the host.
+    Unprepared {
+        /// In words; repeats no secret.
+        reason: String,
+    },
     /// The address guard refused the destination; the reason names the setting that would allow it.
     Blocked {
         /// In words.
@@ -88,7 +94,7 @@ impl Outcome {
     pub fn status(&self) -> Option<u16> {
         match self {
             Outcome::Answered(answer) => Some(answer.status),
-            Outcome::NoAnswer { .. } => Some(NO_ANSWER),
+            Outcome::NoAnswer { .. } | Outcome::Unprepared { .. } => Some(NO_ANSWER),
             Outcome::Blocked { .. } => None,
         }
     }

@@ -144,8 +144,8 @@ pub struct Webhook {
     pub headers: Vec<Header>,
     /// The body, byte for byte as accepted.
     pub body: Bytes,
-    /// Name of the signing secret (`[secrets]` of the config) that the trigger chose.
-    pub secret_ref: Option<String>,
+    /// Names of the secrets that the trigger chose: of `[secrets]` in the config, or stored ones.
+    pub secret_refs: Vec<String>,
 }
 
 impl Webhook {

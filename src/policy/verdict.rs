@@ -11,6 +11,8 @@ pub enum Meaning {
     Permanent,
     /// The address guard refused; says nothing of the host.
     Blocked,
+    /// The request could not be made ready; says nothing of the host, and is tried again.
+    Unprepared,
     /// 429, or 503 with `Retry-After`: alive, and asks us to wait. Uses up no retry.
     Refused,
     /// 503 without `Retry-After`: overload, or a limiter that gives no hint.
@@ -28,6 +30,7 @@ pub enum Meaning {
 pub fn meaning(outcome: &Outcome, says_when: bool) -> Meaning {
     let status = match outcome {
         Outcome::Blocked { .. } => return Meaning::Blocked,
+        Outcome::Unprepared { .. } => return Meaning::Unprepared,
         Outcome::NoAnswer { timed_out, .. } => {
             return Meaning::Failed { counts: true, timed_out: *timed_out };
         }
@@ -87,5 +90,7 @@ mod tests {
         assert_eq!(answered(503, true), Meaning::Refused);
         assert_eq!(answered(500, true), uncounted);
         assert_eq!(meaning(&Outcome::Blocked { reason: String::new() }, false), Meaning::Blocked);
+        let unprepared = Outcome::Unprepared { reason: String::new() };
+        assert_eq!(meaning(&unprepared, false), Meaning::Unprepared);
     }
 }

@@ -5,6 +5,7 @@
 //! `Unknown` (the commit's outcome was lost), after which the same call may be made again, since
 //! every one is idempotent. Concurrent calls share commits, so callers never batch artificially.
 
+mod audit;
 pub mod conformance;
 pub mod embedded;
 mod error;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
+pub use self::audit::{AUDIT_OF_ALL, AuditEntry, audit_of};
 pub use self::error::{QueryError, StoreError};
 pub use self::records::{
     Activity, ActivityFilter, Count, CountKey, Expect, Record, RecordKind, RecordStore,

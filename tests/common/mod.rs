@@ -207,6 +207,7 @@ impl Sim {
             registry: Arc::default(),
             controls: Arc::default(),
             workspaces: Arc::default(),
+            vault: hostline::vault::Vault::new(store.clone(), &settings, clock.clone()),
             seed: 1,
         };
         let counters = Arc::new(ArbiterCounters::default());
@@ -255,7 +256,7 @@ impl Sim {
             target,
             headers: Vec::new(),
             body: Bytes::from_static(b"{}"),
-            secret_ref: None,
+            secret_refs: Vec::new(),
         };
         let delivery = Delivery {
             id,

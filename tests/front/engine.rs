@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use hostline::clock::Clock;
+use hostline::config::Settings;
 use hostline::delivery::{
     ArbiterStats, BudgetSnapshot, Cancelled, Engine, Explanation, HostCondition, HostSnapshot,
     Tally, WaitReason,
@@ -14,6 +16,7 @@ use hostline::model::{
     DeliveryId, End, HostControls, HostName, Settlement, StoredState, Timestamp, Verdict,
 };
 use hostline::store::{DeliveryFilter, Store, StoreError};
+use hostline::vault::Vault;
 
 pub struct FakeEngine {
     pub store: Arc<dyn Store>,
@@ -23,11 +26,18 @@ pub struct FakeEngine {
     pub live: Mutex<Vec<HostSnapshot>>,
     pub controls: Mutex<HashMap<HostName, HostControls>>,
     pub workspaces: hostline::delivery::Workspaces,
+    pub vault: Arc<Vault>,
 }
 
 impl FakeEngine {
     pub fn new(store: Arc<dyn Store>, now: Timestamp) -> Arc<Self> {
+        Self::knowing(store, now, &Settings::default())
+    }
+
+    /// An engine whose vault knows the secrets of the settings.
+    pub fn knowing(store: Arc<dyn Store>, now: Timestamp, settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
+            vault: Vault::new(store.clone(), settings, Clock::of_runtime(now)),
             store,
             now,
             stopping: AtomicBool::new(false),
@@ -168,6 +178,10 @@ impl Engine for FakeEngine {
 
     fn workspaces(&self) -> &hostline::delivery::Workspaces {
         &self.workspaces
+    }
+
+    fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     fn is_stopping(&self) -> bool {

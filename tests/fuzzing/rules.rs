@@ -43,7 +43,7 @@ fn pending(seq: u64) -> Pending {
         target: Target::from_vetted("http://a.example/").expect("a target"),
         headers: Vec::new(),
         body: Bytes::new(),
-        secret_ref: None,
+        secret_refs: Vec::new(),
     };
     Pending {
         id: DeliveryId::new(T0, HostNumber(7), seq),

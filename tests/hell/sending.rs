@@ -8,6 +8,9 @@ use hostline::clock::Clock;
 use hostline::config::Settings;
 use hostline::delivery::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
 use hostline::model::{DeliveryId, Header, HostNumber, Method, Target, Timestamp, Webhook};
+use hostline::store::StoreLimits;
+use hostline::store::memory::MemoryStore;
+use hostline::vault::Vault;
 
 /// An attempt's timeout: longer than anything that is not to time out may take on a busy machine.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,7 +38,9 @@ pub fn settings(timeout: Duration) -> Settings {
 }
 
 pub fn shared(settings: &Settings) -> SenderShared {
-    SenderShared::new(settings, Clock::system()).expect("valid settings")
+    let store = MemoryStore::new(StoreLimits { max_pending: 1 });
+    let vault = Vault::new(store, settings, Clock::system());
+    SenderShared::new(settings, Clock::system(), vault).expect("valid settings")
 }
 
 pub fn sender(shared: &SenderShared, url: &str) -> HttpSender {
@@ -50,9 +55,9 @@ pub async fn post(sender: &HttpSender, url: &str, body: Bytes, number: u32) -> R
         target: Target::from_vetted(url).expect("a vetted URL"),
         headers: vec![Header { name: "content-type".into(), value: "application/json".into() }],
         body,
-        secret_ref: None,
+        secret_refs: Vec::new(),
     };
     let id =
         DeliveryId::new(Timestamp::from_millis(1_700_000_000_000), HostNumber(7), number.into());
-    sender.attempt(AttemptRequest { id, webhook: webhook.into(), number: 1 }).await
+    sender.attempt(AttemptRequest { id, workspace: 0, webhook: webhook.into(), number: 1 }).await
 }

@@ -251,7 +251,7 @@ impl History<'_> {
             target: Target::from_vetted(&target).expect("a target"),
             headers: Vec::new(),
             body: Bytes::from_static(b"{}"),
-            secret_ref: None,
+            secret_refs: Vec::new(),
         };
         let delivery = Delivery {
             id,
@@ -594,6 +594,7 @@ impl Life {
             registry: Arc::default(),
             controls: Arc::new(controls.into_iter().collect()),
             workspaces: Arc::default(),
+            vault: hostline::vault::Vault::new(front.clone(), &history.settings, clock.clone()),
             seed: history.plan.seed,
         };
         let counters = Arc::new(ArbiterCounters::default());

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hostline::clock::Clock;
-use hostline::config::Settings;
+use hostline::config::{Settings, StoreKind};
 use hostline::delivery::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
 use hostline::model::{
     Answer, DeliveryId, Header, HostNumber, Method, Outcome, Target, Timestamp, Webhook,
 };
+use hostline::store::StoreLimits;
+use hostline::store::memory::MemoryStore;
+use hostline::vault::{By, Vault};
+use serde_json::Value;
 
 /// A whole request as it came over the wire.
 #[derive(Clone, Debug)]
@@ -150,8 +154,28 @@ pub fn impatient() -> Settings {
 }
 
 pub fn sender(settings: &Settings, url: &str) -> HttpSender {
-    let shared = SenderShared::new(settings, Clock::system()).expect("valid settings");
+    sender_with(settings, url, vault(settings))
+}
+
+/// A sender that sends with what is stored there.
+pub fn sender_with(settings: &Settings, url: &str, vault: Arc<Vault>) -> HttpSender {
+    let shared = SenderShared::new(settings, Clock::system(), vault).expect("valid settings");
     HttpSender::new(shared, target(url).host().clone())
+}
+
+/// A vault over an empty store.
+pub fn vault(settings: &Settings) -> Arc<Vault> {
+    let mut settings = settings.clone();
+    settings.store.kind = StoreKind::Memory;
+    let store = MemoryStore::new(StoreLimits { max_pending: 1 });
+    Vault::new(store, &settings, Clock::system())
+}
+
+/// Stores a secret in workspace 0.
+pub async fn keep(vault: &Vault, document: Value) {
+    let input = serde_json::from_value(document).expect("known fields");
+    let by = By { workspace: 0, who: "test", address: None };
+    vault.create(input, &by).await.expect("stored");
 }
 
 pub fn target(url: &str) -> Target {
@@ -164,7 +188,7 @@ pub fn webhook(method: Method, url: &str, body: impl Into<Bytes>) -> Webhook {
         target: target(url),
         headers: vec![header("content-type", "application/json")],
         body: body.into(),
-        secret_ref: None,
+        secret_refs: Vec::new(),
     }
 }
 
@@ -178,7 +202,7 @@ pub fn id() -> DeliveryId {
 
 pub async fn send(sender: &HttpSender, webhook: Webhook) -> Report {
     let webhook = std::sync::Arc::new(webhook);
-    sender.attempt(AttemptRequest { id: id(), webhook, number: 1 }).await
+    sender.attempt(AttemptRequest { id: id(), workspace: 0, webhook, number: 1 }).await
 }
 
 /// Sends one POST with a fresh sender.
@@ -197,6 +221,13 @@ pub fn unanswered(report: &Report) -> (&str, bool) {
     match &report.outcome {
         Outcome::NoAnswer { reason, timed_out } => (reason, *timed_out),
         other => panic!("not unanswered: {other:?}"),
+    }
+}
+
+pub fn unprepared(report: &Report) -> &str {
+    match &report.outcome {
+        Outcome::Unprepared { reason } => reason,
+        other => panic!("not unprepared: {other:?}"),
     }
 }
 

@@ -88,16 +88,16 @@ async fn signatures_verify_with_each_secret_of_a_rotation() {
     let mut settings = settings();
     settings.secrets.insert("shop".into(), vec![new.clone(), old.clone()]);
     let mut asked = webhook(Method::Post, &receiver.url(), r#"{"a":1}"#);
-    asked.secret_ref = Some("shop".into());
+    asked.secret_refs = vec!["shop".into()];
     send(&sender(&settings, &receiver.url()), asked).await;
 
     let request = receiver.requests().pop().expect("a request");
     let now = (Clock::system().raw_wall(), Duration::from_secs(60));
     for secret in [new, old] {
-        let verdict = verify(|name| request.header(name), &request.body, &[secret], now);
+        let verdict = verify(|name| request.header(name), &request.body, &[secret.into()], now);
         assert_eq!(verdict, Ok(()));
     }
-    let stranger = [Secret::new(vec![3; 32])];
+    let stranger = [Secret::new(vec![3; 32]).into()];
     assert!(verify(|name| request.header(name), &request.body, &stranger, now).is_err());
 }
 
@@ -116,8 +116,8 @@ async fn the_hosts_own_secret_signs_what_names_none() {
 async fn nothing_goes_out_unsigned_when_the_secret_is_gone() {
     let receiver = Receiver::answering(OK);
     let mut asked = webhook(Method::Post, &receiver.url(), "{}");
-    asked.secret_ref = Some("gone".into());
+    asked.secret_refs = vec!["gone".into()];
     let report = send(&sender(&settings(), &receiver.url()), asked).await;
-    assert_eq!(unanswered(&report), ("there is no signing secret `gone`", false));
+    assert_eq!(unprepared(&report), "there is no secret `gone` any more");
     assert_eq!(receiver.connections(), 0);
 }

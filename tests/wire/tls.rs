@@ -134,7 +134,7 @@ fn roots_that_cannot_be_read_name_the_setting() {
     let mut settings = settings();
     let mut refusal = |path: &Path| {
         settings.sender.roots = Roots::File(path.to_owned());
-        SenderShared::new(&settings, Clock::system()).err().expect("refused")
+        SenderShared::new(&settings, Clock::system(), vault(&settings)).err().expect("refused")
     };
     assert!(refusal(&directory.path().join("none.pem")).starts_with("`sender.roots` "));
     let empty = directory.path().join("empty.pem");

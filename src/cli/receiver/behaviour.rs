@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::Secret;
+use crate::config::VerifyKey;
 
 /// How a receiver treats requests. The default answers 200 at once.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct Behaviour {
     /// Never answers.
     pub hang: bool,
     /// Answers 401 to what is not signed with it.
-    pub secret: Option<Secret>,
+    pub secret: Option<VerifyKey>,
 }
 
 impl Default for Behaviour {

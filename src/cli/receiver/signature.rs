@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::http::Request;
-use crate::config::Secret;
+use crate::config::VerifyKey;
 use crate::delivery::request::{VerifyError, verify};
 use crate::model::Timestamp;
 
@@ -35,10 +35,10 @@ impl Signature {
     }
 
     /// Checks `request`, which came at `received`.
-    pub fn of(request: &Request, secret: &Secret, received: Timestamp) -> Self {
-        let secrets = std::slice::from_ref(secret);
+    pub fn of(request: &Request, key: &VerifyKey, received: Timestamp) -> Self {
+        let keys = std::slice::from_ref(key);
         let clock = (received, TOLERANCE);
-        match verify(|name| request.header(name), &request.body, secrets, clock) {
+        match verify(|name| request.header(name), &request.body, keys, clock) {
             Ok(()) => Signature::Right,
             Err(VerifyError::Missing(_)) => Signature::Missing,
             Err(VerifyError::TooOld | VerifyError::TooNew) => Signature::Stale,
@@ -68,7 +68,7 @@ mod tests {
         let mut request = Request::parse_head(head.as_bytes()).expect("a well-formed head").0;
         request.body = bytes::Bytes::copy_from_slice(body.as_bytes());
         let secret = parse_secret(SECRET).expect("the vector's secret");
-        Signature::of(&request, &secret, Timestamp::from_millis(received_s * 1000))
+        Signature::of(&request, &secret.into(), Timestamp::from_millis(received_s * 1000))
     }
 
     #[test]

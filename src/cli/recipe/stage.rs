@@ -56,8 +56,8 @@ impl Stage {
         let settings = settings(&directory, recipe.own_host.is_some())?;
         let clock = Clock::system();
         let store = open_store(&settings, &clock).map_err(|error| error.to_string())?;
-        let senders = http_senders(&settings, &clock).map_err(|error| error.to_string())?;
-        let started = Running::start(settings, clock, store, senders).await;
+        let outward = http_senders(&settings, &clock, &store).map_err(|error| error.to_string())?;
+        let started = Running::start(settings, clock, store, outward).await;
         let running = started.map_err(|error| error.to_string())?;
         let front = Front::start(&running).await.map_err(|error| error.to_string())?;
         let (client, own_host) = (awc::Client::default(), recipe.own_host.clone());

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Fault;
-use crate::admission::{self, Refusal};
+use crate::admission::{self, Refusal, SecretRefs};
 use crate::compose::liquid::Missing;
 use crate::model::Method;
 
@@ -29,7 +29,7 @@ pub(super) struct Input<'a> {
     pub body_base64: Option<String>,
     #[serde(default)]
     pub delete_with_body: bool,
-    pub secret_ref: Option<String>,
+    pub secret_ref: Option<SecretRefs>,
     pub missing: Option<MissingInput>,
 }
 

@@ -60,7 +60,7 @@ fn all_parts_are_rendered() {
     assert_eq!(rendered.headers, headers);
     assert_eq!(rendered.body.as_deref(), Some(&br#"{"hello":"Ada"}"#[..]));
     assert_eq!(rendered.content_type, Some("application/json"));
-    assert_eq!(rendered.secret_ref.as_deref(), Some("main"));
+    assert_eq!(rendered.secret_refs, ["main"]);
     assert_eq!(format!("{rendered:?}"), "PUT https://a.example/7/u-1 (15 bytes)");
 }
 

@@ -21,7 +21,7 @@ impl WebhookTemplate {
             headers: headers.map(|(name, _, value)| (name.clone(), plain(value, "x"))).collect(),
             body: None,
             content_type: None,
-            secret_ref: self.secret_ref.clone(),
+            secret_refs: self.secret_refs.clone(),
         }
     }
 }

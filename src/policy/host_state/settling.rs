@@ -119,7 +119,7 @@ impl HostState {
                 self.budget.unanswered(now);
                 None
             }
-            Outcome::Blocked { .. } => return None,
+            Outcome::Blocked { .. } | Outcome::Unprepared { .. } => return None,
         };
         match meaning {
             Meaning::Refused => {
@@ -134,7 +134,7 @@ impl HostState {
                 self.concurrency.succeeded(self.in_flight());
             }
             // What a bare 503 teaches was learned when it was weighed.
-            Meaning::Overloaded | Meaning::Blocked => {}
+            Meaning::Overloaded | Meaning::Blocked | Meaning::Unprepared => {}
         }
         wait
     }
@@ -151,7 +151,7 @@ impl HostState {
             Meaning::Failed { counts: true, .. } => Some(false),
             Meaning::Delivered | Meaning::Permanent | Meaning::Failed { .. } => Some(true),
             // Alive, but neither well nor ill; or no word from the host at all.
-            Meaning::Refused | Meaning::Overloaded | Meaning::Blocked => None,
+            Meaning::Refused | Meaning::Overloaded | Meaning::Blocked | Meaning::Unprepared => None,
         };
         if flight.sent >= self.healthy_since {
             match (well, meaning) {
@@ -165,7 +165,7 @@ impl HostState {
                     self.slump.ended();
                     self.reopening.delivered(now);
                 }
-                (None, Meaning::Blocked) => {}
+                (None, Meaning::Blocked | Meaning::Unprepared) => {}
                 (None, _) => {
                     self.health.asked_to_wait();
                     self.slump.ended();
@@ -232,10 +232,12 @@ impl HostState {
             Meaning::Refused | Meaning::Overloaded => {
                 Verdict::Again { due: now.wall.plus(asked), retries: entry.retries }
             }
-            Meaning::Failed { .. } if entry.retries >= self.rules.retry.retries => {
+            Meaning::Failed { .. } | Meaning::Unprepared
+                if entry.retries >= self.rules.retry.retries =>
+            {
                 Verdict::End(End::Exhausted)
             }
-            Meaning::Failed { .. } => {
+            Meaning::Failed { .. } | Meaning::Unprepared => {
                 let retries = entry.retries + 1;
                 let delay = backoff::delay(retries, &self.rules.retry, roll).max(asked);
                 Verdict::Again { due: now.wall.plus(delay), retries }

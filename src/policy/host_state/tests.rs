@@ -28,7 +28,7 @@ fn entry(seq: u64) -> Pending {
         target,
         headers: Vec::new(),
         body: Bytes::new(),
-        secret_ref: None,
+        secret_refs: Vec::new(),
     };
     Pending {
         id: DeliveryId::new(Timestamp::from_millis(1), HostNumber(7), seq),

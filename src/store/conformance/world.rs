@@ -77,7 +77,7 @@ impl World {
             target: Target::from_vetted(&format!("https://{host}/hook?a=b")).expect("a url"),
             headers: vec![header],
             body: Bytes::from(format!("{{\"to\":\"{host}\"}}")),
-            secret_ref: Some("main".into()),
+            secret_refs: vec!["main".into(), "crm".into()],
         };
         Delivery {
             id,

@@ -90,6 +90,8 @@ struct HeadOut<'a> {
     headers: &'a [Header],
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    more_secrets: &'a [String],
     #[serde(skip_serializing_if = "<[(String, String)]>::is_empty")]
     metadata: &'a [(String, String)],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +113,8 @@ pub(super) struct Head {
     headers: Vec<Header>,
     #[serde(default)]
     secret: Option<String>,
+    #[serde(default)]
+    more_secrets: Vec<String>,
     #[serde(default)]
     pub(super) metadata: Metadata,
     #[serde(default)]
@@ -136,7 +140,9 @@ pub(super) fn head_text(delivery: &Delivery) -> rusqlite::Result<String> {
         method: webhook.method,
         url: webhook.target.as_str(),
         headers: &webhook.headers,
-        secret: webhook.secret_ref.as_deref(),
+        // The first stands alone, as rows had it before there could be several.
+        secret: webhook.secret_refs.first().map(String::as_str),
+        more_secrets: webhook.secret_refs.get(1..).unwrap_or_default(),
         metadata: &delivery.metadata,
         provenance: delivery.provenance.as_deref(),
         hop: delivery.hop,
@@ -169,7 +175,7 @@ pub(super) fn webhook(head: Head, body: Bytes) -> rusqlite::Result<Webhook> {
         target,
         headers: head.headers,
         body,
-        secret_ref: head.secret,
+        secret_refs: head.secret.into_iter().chain(head.more_secrets).collect(),
     })
 }
 
@@ -280,6 +286,8 @@ struct Detail {
     timed_out: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     blocked: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unprepared: bool,
     timings: Timings,
 }
 
@@ -291,6 +299,7 @@ pub(super) fn attempt_columns(attempt: &Attempt) -> rusqlite::Result<(String, Op
         reason: None,
         timed_out: false,
         blocked: false,
+        unprepared: false,
         timings: attempt.timings,
     };
     let mut body = None;
@@ -308,6 +317,10 @@ pub(super) fn attempt_columns(attempt: &Attempt) -> rusqlite::Result<(String, Op
             detail.reason = Some(reason.clone());
             detail.blocked = true;
         }
+        Outcome::Unprepared { reason } => {
+            detail.reason = Some(reason.clone());
+            detail.unprepared = true;
+        }
     }
     let text = serde_json::to_string(&detail)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -320,6 +333,7 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         .map_err(|error| unreadable("attempt", Type::Text, error))?;
     let outcome = match (detail.reason, detail.blocked) {
         (Some(reason), true) => Outcome::Blocked { reason },
+        (Some(reason), false) if detail.unprepared => Outcome::Unprepared { reason },
         (Some(reason), false) => Outcome::NoAnswer { reason, timed_out: detail.timed_out },
         (None, _) => Outcome::Answered(Answer {
             status: row.get(2)?,

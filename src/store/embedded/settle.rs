@@ -297,7 +297,11 @@ impl Change<'_> {
 /// What the last attempt met, in words; empty where the status says it.
 fn why(settlement: &Settlement) -> String {
     match settlement.attempt.as_ref().map(|attempt| &attempt.outcome) {
-        Some(Outcome::NoAnswer { reason, .. } | Outcome::Blocked { reason }) => reason.clone(),
+        Some(
+            Outcome::NoAnswer { reason, .. }
+            | Outcome::Blocked { reason }
+            | Outcome::Unprepared { reason },
+        ) => reason.clone(),
         Some(Outcome::Answered(_)) | None => String::new(),
     }
 }

@@ -73,9 +73,11 @@ impl Records {
             && end.is_dead_letter()
         {
             let detail = match settlement.attempt.as_ref().map(|attempt| &attempt.outcome) {
-                Some(Outcome::NoAnswer { reason, .. } | Outcome::Blocked { reason }) => {
-                    reason.clone()
-                }
+                Some(
+                    Outcome::NoAnswer { reason, .. }
+                    | Outcome::Blocked { reason }
+                    | Outcome::Unprepared { reason },
+                ) => reason.clone(),
                 Some(Outcome::Answered(_)) | None => String::new(),
             };
             let entry = Activity {
