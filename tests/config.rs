@@ -164,7 +164,7 @@ fn a_secret_is_read_from_a_file_and_never_shown() {
     std::fs::write(&path, format!("{SECRET}\n")).expect("written");
     let path = path.display().to_string();
     let loaded = case.env("HOSTLINE__SECRETS__MAIN_FILE", &path).loaded();
-    assert_eq!(loaded.settings.secrets["main"][0].key().len(), 24);
+    assert_eq!(loaded.settings.secrets["main"][0].reveal().len(), "whsec_".len() + 32);
     let shown = format!("{loaded:?} {:?}", loaded.effective());
     assert!(!shown.contains(&SECRET[6..]), "{shown}");
     let secret = loaded.effective().pop().expect("secrets come last");

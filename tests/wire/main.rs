@@ -3,6 +3,7 @@
 
 mod answers;
 mod connections;
+mod credentials;
 mod receiver;
 mod requests;
 mod tls;

@@ -17,10 +17,10 @@ use crate::receiver::*;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(pub CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -28,7 +28,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
-    fn settings(&self, directory: &Path) -> Settings {
+    pub fn settings(&self, directory: &Path) -> Settings {
         let path = directory.join("roots.pem");
         std::fs::write(&path, self.0.pem()).expect("written");
         let mut settings = settings();
@@ -38,7 +38,7 @@ impl Authority {
 
     /// A receiver with a certificate for `name`. It answers every request, and notes the name
     /// that it was asked for.
-    fn receiver(&self, name: &str) -> SocketAddr {
+    pub fn receiver(&self, name: &str) -> SocketAddr {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
