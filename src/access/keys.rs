@@ -37,8 +37,10 @@ const BURST_MAX: u32 = 1_000_000;
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// What people call it.
+    #[serde(default)]
     pub name: String,
     /// Names of scopes, one or more.
+    #[serde(default)]
     pub scopes: Vec<String>,
     /// Name or number of its workspace; the caller's own by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

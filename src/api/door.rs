@@ -63,15 +63,12 @@ pub(super) async fn stand(
     Ok(response.map_into_left_body())
 }
 
-/// A request that is not let in.
-struct Refused {
-    problem: Box<Problem>,
-    spent: Option<(Spent, Now)>,
-}
+/// A request that is not let in. Boxed, as most are let in.
+struct Refused(Box<(Problem, Option<(Spent, Now)>)>);
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
-        Self { problem: Box::new(problem), spent: None }
+        Self(Box::new((problem, None)))
     }
 }
 
@@ -107,7 +104,7 @@ fn enter(
     match spent.and_then(|spent| spent.wait) {
         Some(wait) => {
             let problem = Problem::rate_limited(whole_seconds(wait));
-            Err(Refused { problem: Box::new(problem), spent: spent.map(|spent| (spent, now)) })
+            Err(Refused(Box::new((problem, spent.map(|spent| (spent, now))))))
         }
         None => Ok((caller, spent)),
     }
@@ -165,8 +162,7 @@ fn chosen(caller: &Caller, name: &HeaderValue, api: &Api) -> Result<u32, Problem
 /// Answers in the shape of the API that was asked.
 fn refuse(request: ServiceRequest, refused: Refused) -> ServiceResponse {
     let is_braze = braze::speaks(request.path());
-    let Refused { problem, spent } = refused;
-    let problem = *problem;
+    let (problem, spent) = *refused.0;
     let is_unknown = problem.status() == actix_web::http::StatusCode::UNAUTHORIZED;
     let mut response: HttpResponse =
         if is_braze { braze::refusal(problem) } else { problem.response() };

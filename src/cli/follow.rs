@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use awc::Client;
-use awc::http::StatusCode;
+use awc::http::{Method, StatusCode};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::say;
@@ -91,6 +92,26 @@ struct ProblemItem {
     detail: String,
 }
 
+/// Why a server did not answer what was asked.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// It wants a key, or another one.
+    NeedsKey,
+    /// In words.
+    Other(String),
+}
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unanswered::NeedsKey => formatter.write_str(
+                "the server wants a valid API key: give one that is live with --key or HOSTLINE_KEY",
+            ),
+            Unanswered::Other(wrong) => formatter.write_str(wrong),
+        }
+    }
+}
+
 /// A client of one server.
 pub(super) struct Server {
     base: String,
@@ -98,8 +119,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Takes the server's URL; the error says what is wrong with it.
-    pub(super) fn new(url: &str) -> Result<Self, String> {
+    /// Takes the server's URL and the key to ask with; the error says what is wrong with the URL.
+    pub(super) fn new(url: &str, key: Option<&str>) -> Result<Self, String> {
         let parsed = url::Url::parse(url).map_err(|error| format!("--server {url}: {error}"))?;
         match parsed.scheme() {
             "http" => {}
@@ -110,8 +131,44 @@ impl Server {
             }
             _ => return Err(format!("--server {url} is not an http URL")),
         }
-        let client = Client::builder().timeout(ANSWER_TIMEOUT).finish();
-        Ok(Self { base: url.trim_end_matches('/').into(), client })
+        let mut client = Client::builder().timeout(ANSWER_TIMEOUT);
+        if let Some(key) = key {
+            client = client.bearer_auth(key.trim());
+        }
+        Ok(Self { base: url.trim_end_matches('/').into(), client: client.finish() })
+    }
+
+    /// Asks for anything that answers with JSON.
+    pub(super) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Unanswered> {
+        let other = |wrong: String| Unanswered::Other(wrong);
+        let method =
+            Method::from_bytes(method.as_bytes()).map_err(|error| other(error.to_string()))?;
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let answer = match &body {
+            Some(body) => request.send_json(body).await,
+            None => request.send().await,
+        };
+        let mut answer = answer.map_err(|error| {
+            let base = &self.base;
+            other(format!("the server at {base} cannot be reached: {error} (is it running?)"))
+        })?;
+        let status = answer.status();
+        let body = answer.body().limit(ANSWER_BYTES_MAX).await;
+        let body =
+            body.map_err(|error| other(format!("the server's answer broke off: {error}")))?;
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(Unanswered::NeedsKey);
+        }
+        if !status.is_success() {
+            return Err(other(describe_refusal(status, &String::from_utf8_lossy(&body))));
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| other(format!("{} does not answer like Hostline: {error}", self.base)))
     }
 
     /// Hands a trigger over; an error is fit to be shown.

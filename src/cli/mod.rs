@@ -11,10 +11,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigErrors, Flag, Loaded, Sources, load};
 
+mod access;
 pub mod bench;
 pub mod check;
 pub mod demo;
 mod follow;
+pub mod keys;
 pub mod listen;
 pub mod logging;
 pub mod receiver;
@@ -90,6 +92,10 @@ enum Command {
     /// The sink process of `bench`
     #[command(hide = true)]
     BenchSink(bench::SinkArgs),
+    /// Make, list, rotate and revoke API keys, and show the audit log
+    Keys(keys::KeysArgs),
+    /// Make, change and list workspaces
+    Workspaces(keys::WorkspacesArgs),
     /// Validate the settings, and show those in force with their origins
     Check(check::CheckArgs),
 }
@@ -171,6 +177,8 @@ pub fn main() -> ExitCode {
         Some(Command::Bench(args)) => bench::run(&args, &settings.texts()),
         Some(Command::BenchDriver(args)) => bench::drive(&args),
         Some(Command::BenchSink(args)) => bench::sink(&args),
+        Some(Command::Keys(args)) => keys::run(args, &settings),
+        Some(Command::Workspaces(args)) => keys::run_workspaces(args, &settings),
         Some(Command::Listen(args)) => listen::run(args),
     }
 }

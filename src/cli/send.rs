@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::access::KeyArg;
 use super::follow::{Server, follow};
 use super::{refuse, say};
 use crate::config::units::parse_duration;
@@ -51,6 +52,9 @@ pub struct SendArgs {
     #[arg(long, value_name = "URL", env = "HOSTLINE_SERVER")]
     #[arg(default_value = "http://127.0.0.1:8080")]
     pub server: String,
+    /// The API key that the server is asked with
+    #[command(flatten)]
+    pub key: KeyArg,
     /// Deliver one after the other among those with this key
     #[arg(long, value_name = "KEY")]
     pub ordering_key: Option<String>,
@@ -101,7 +105,8 @@ struct Webhook<'a> {
 
 /// Sends and, unless told otherwise, waits.
 pub fn run(args: &SendArgs) -> ExitCode {
-    let ready = trigger(args).and_then(|trigger| Ok((trigger, Server::new(&args.server)?)));
+    let ready = trigger(args)
+        .and_then(|trigger| Ok((trigger, Server::new(&args.server, args.key.text.as_deref())?)));
     let (trigger, server) = match ready {
         Ok(ready) => ready,
         Err(wrong) => return refuse(&wrong),
