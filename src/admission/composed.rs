@@ -17,7 +17,7 @@ use super::input::{Pairs, RecipientInput, Text, TriggerInput};
 use super::refusal::{FieldError, Refusal};
 use super::url;
 use crate::config::Settings;
-use crate::model::{Header, Method, Provenance, Webhook};
+use crate::model::{Header, Method, Provenance, Webhook, WorkspacePolicy};
 
 /// Recipients of one trigger, as Braze has it.
 pub const RECIPIENTS_MAX: usize = 50;
@@ -157,7 +157,7 @@ impl Rendered {
     /// where the webhook goes to ourselves.
     pub(super) fn vet(self, hop: u8, terms: &Terms<'_>) -> Result<Webhook, FieldError> {
         let settings = terms.settings;
-        let vetted = url::vet(&self.url, &settings.sender.ports)?;
+        let vetted = url::vet(&self.url, &settings.sender, &terms.policy)?;
         let body = self.body.unwrap_or_default();
         if body.len() > settings.server.max_body {
             let max = settings.server.max_body;

@@ -45,6 +45,7 @@ use crate::config::Settings;
 use crate::delivery::Engine;
 use crate::model::{
     DEFAULT_WORKSPACE, Delivery, DeliveryId, HostName, HostNumber, Timestamp, TriggerId, Webhook,
+    WorkspacePolicy,
 };
 use crate::store::{Acceptance, Store, StoreError, Writes};
 use crate::vault::Vault;
@@ -104,11 +105,11 @@ pub struct Prepared {
 }
 
 /// What decides whether a webhook may come in, beside its own words.
-#[derive(Clone, Copy)]
 struct Terms<'a> {
     settings: &'a Settings,
     vault: &'a Vault,
     workspace: u32,
+    policy: Arc<WorkspacePolicy>,
 }
 
 impl Admission {
@@ -157,8 +158,7 @@ impl Admission {
 
     /// Counts a trigger towards what the workspace may bring in a second.
     fn vet_rate(&self) -> Result<(), Refusal> {
-        let policy = self.engine.workspaces().policy(self.workspace);
-        let Some(limit) = policy.triggers_per_second else { return Ok(()) };
+        let Some(limit) = self.policy().triggers_per_second else { return Ok(()) };
         let taken = self.quotas.take(self.workspace, limit, self.clock.moment());
         taken.map_err(|wait| Refusal::WorkspaceRate { limit, wait })
     }
@@ -184,6 +184,11 @@ impl Admission {
         let now = self.clock.wall();
         let draft = draft::read(request, origin, &self.terms(), now)?;
         Ok(Opened { place, now, draft })
+    }
+
+    /// What holds for the workspace that asks.
+    fn policy(&self) -> Arc<WorkspacePolicy> {
+        self.engine.workspaces().policy(self.workspace)
     }
 
     /// Refuses what too many of our own webhooks led to.
@@ -234,7 +239,8 @@ impl Admission {
     /// What a webhook is vetted by.
     fn terms(&self) -> Terms<'_> {
         let vault = self.engine.vault();
-        Terms { settings: &self.settings, vault, workspace: self.workspace }
+        let policy = self.policy();
+        Terms { settings: &self.settings, vault, workspace: self.workspace, policy }
     }
 
     /// Vets composed webhooks and gives them ids. An item that may not come in does not hold up

@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::refusal::FieldError;
-use crate::model::{Scheme, Target};
+use crate::config::Sender;
+use crate::model::{Target, WorkspacePolicy};
+use crate::policy::destination;
 
 /// Bytes of a URL at most: the contract's 8 KiB, before and after it is normalised.
 const URL_MAX: usize = 8 << 10;
@@ -20,8 +22,13 @@ pub(super) struct Vetted {
     pub authorization: Option<String>,
 }
 
-/// Vets `text`. `ports` are those that may be named; empty means any.
-pub(super) fn vet(text: &str, ports: &[u16]) -> Result<Vetted, FieldError> {
+/// Vets `text`: whether it can be read as a URL, and whether the settings and the workspace let its
+/// host and port be sent to. Its addresses are judged when they are connected to.
+pub(super) fn vet(
+    text: &str,
+    sender: &Sender,
+    workspace: &WorkspacePolicy,
+) -> Result<Vetted, FieldError> {
     let refuse = |detail: String| Err(FieldError::new("/url", detail));
     if text.len() > URL_MAX {
         return refuse(format!("is {} bytes long; at most {URL_MAX} are taken", text.len()));
@@ -55,33 +62,14 @@ pub(super) fn vet(text: &str, ports: &[u16]) -> Result<Vetted, FieldError> {
     if target.host().without_port().len() > HOST_MAX {
         return refuse(format!("has a host name of more than {HOST_MAX} characters"));
     }
-    vet_port(&target, ports)?;
+    destination::vet(&target, sender, workspace)
+        .map_err(|why| FieldError::new("/url", why.to_string()))?;
     Ok(Vetted { target, authorization })
 }
 
 fn after_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
     (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)
-}
-
-fn vet_port(target: &Target, ports: &[u16]) -> Result<(), FieldError> {
-    let port = target.port();
-    if port == 0 {
-        return Err(FieldError::new("/url", "names port 0, which cannot be connected to"));
-    }
-    if ports.is_empty() || ports.contains(&port) {
-        return Ok(());
-    }
-    let scheme = match target.scheme() {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    };
-    let allowed: Vec<String> = ports.iter().map(u16::to_string).collect();
-    let detail = format!(
-        "{scheme} port {port} is not allowed; the setting sender.ports has {}",
-        allowed.join(", ")
-    );
-    Err(FieldError::new("/url", detail))
 }
 
 /// Takes fragment and userinfo out of a URL.
@@ -131,8 +119,14 @@ fn hex_pair(digits: &[u8]) -> Option<u8> {
 mod tests {
     use super::*;
 
+    fn vet_for(text: &str, ports: &[u16]) -> Result<Vetted, FieldError> {
+        let mut sender = crate::config::Settings::default().sender;
+        sender.ports = ports.to_vec();
+        vet(text, &sender, &WorkspacePolicy::default())
+    }
+
     fn detail(text: &str) -> String {
-        vet(text, &[80, 443]).expect_err(text).detail
+        vet_for(text, &[80, 443]).expect_err(text).detail
     }
 
     #[test]
@@ -146,7 +140,7 @@ mod tests {
             ("http://127.1/", "http://127.0.0.1/"),
         ];
         for (text, url) in cases {
-            let vetted = vet(text, &[80, 443]).expect(text);
+            let vetted = vet_for(text, &[80, 443]).expect(text);
             assert_eq!(vetted.target.as_str(), url);
             assert_eq!(vetted.authorization, None);
         }
@@ -154,7 +148,7 @@ mod tests {
 
     #[test]
     fn userinfo_becomes_basic_credentials() {
-        let vetted = vet("https://us%65r:p%40ss%2@shop.example/#x", &[]).expect("valid");
+        let vetted = vet_for("https://us%65r:p%40ss%2@shop.example/#x", &[]).expect("valid");
         assert_eq!(vetted.target.as_str(), "https://shop.example/");
         let expected = format!("Basic {}", STANDARD.encode("user:p@ss%2"));
         assert_eq!(vetted.authorization, Some(expected));
@@ -187,7 +181,7 @@ mod tests {
         assert!(detail(&long).contains("bytes"));
         let host = format!("https://{}example/", "a.".repeat(130));
         assert!(detail(&host).contains("host name"));
-        assert!(vet("https://shop.example:0/", &[]).is_err());
-        assert!(vet("https://shop.example:8443/", &[]).is_ok());
+        assert!(vet_for("https://shop.example:0/", &[]).is_err());
+        assert!(vet_for("https://shop.example:8443/", &[]).is_ok());
     }
 }

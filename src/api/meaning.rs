@@ -27,7 +27,7 @@ pub(super) fn of_outcome(outcome: &Outcome) -> &'static str {
              tried again"
         }
         Outcome::Blocked { .. } => {
-            "the address may not be called; allow it in the settings and redrive"
+            "nothing may be sent there; change the setting or list that is named, then redrive it"
         }
     }
 }
@@ -87,8 +87,8 @@ pub(super) fn of_activity(kind: &str, status: Option<u16>) -> (&'static str, &'s
         (_, Some(status)) => (of_status(status), steps_of_status(status)),
         _ => (
             "no answer came: the receiver could not be reached, or may not be called",
-            "read the detail; check the host name, its certificate and the settings sender.allow \
-             and sender.ports, then redrive it",
+            "read the detail; check the host name, its certificate and the setting or list that \
+             is named, then redrive it",
         ),
     }
 }

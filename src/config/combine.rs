@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::problem::{Origin, Problem};
 use super::units::{show_duration, show_size};
-use super::{HostRules, Settings, StoreKind};
+use super::{HostRules, ProxyDns, ProxyScheme, Settings, StoreKind};
 use crate::config::layers::show_path;
 
 /// Whether nobody but this machine reaches an address.
@@ -24,6 +24,7 @@ pub(super) fn check(
     checks.access(settings);
     checks.sizes(settings);
     checks.vault(settings);
+    checks.proxy(settings);
     checks.rules(settings, &settings.rules, "");
     for (name, rules) in &settings.hosts {
         let prefix = show_path(&["hosts".into(), name.clone()]) + ".";
@@ -89,6 +90,27 @@ impl Checks<'_> {
                 &["vault.key_file", "vault.key"],
                 "names a file while vault.key gives the key itself".into(),
                 "keep one of the two".into(),
+            );
+        }
+    }
+
+    fn proxy(&mut self, settings: &Settings) {
+        let sender = &settings.sender;
+        let set = |key: &str| self.origins.contains_key(key);
+        let names_away =
+            sender.proxy.as_ref().is_some_and(|proxy| proxy.scheme == ProxyScheme::Socks5h);
+        if names_away && sender.proxy_dns == ProxyDns::Local && set("sender.proxy_dns") {
+            self.refuse(
+                &["sender.proxy_dns", "sender.proxy"],
+                "= \"local\" is not what socks5h in sender.proxy says".into(),
+                "write socks5 there to look names up here, or leave sender.proxy_dns out".into(),
+            );
+        }
+        if sender.proxy.is_none() && set("sender.no_proxy") && !sender.no_proxy.is_empty() {
+            self.refuse(
+                &["sender.no_proxy", "sender.proxy"],
+                "has no proxy to be an exception from".into(),
+                "set sender.proxy as well, or leave it out".into(),
             );
         }
     }

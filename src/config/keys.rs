@@ -112,8 +112,24 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("sender.allow", "networks and hosts exempt from the address guard", |all| {
         Slot::Allow(&mut all.sender.allow_nets, &mut all.sender.allow_hosts)
     }),
+    key("sender.deny", "networks and hosts that are never sent to", |all| {
+        Slot::HostList(&mut all.sender.deny)
+    }),
     key("sender.ports", "ports that URLs may name; [] means any", |all| {
         Slot::Ports(&mut all.sender.ports)
+    }),
+    key("sender.proxy", "proxy that requests go through", |all| Slot::Proxy(&mut all.sender.proxy)),
+    key("sender.proxy_dns", "who looks up names behind the proxy", |all| {
+        Slot::ProxyDns(&mut all.sender.proxy_dns)
+    }),
+    key("sender.no_proxy", "networks and hosts reached without the proxy", |all| {
+        Slot::HostList(&mut all.sender.no_proxy)
+    }),
+    key("sender.source", "addresses that connections come from", |all| {
+        Slot::Source(&mut all.sender.source)
+    }),
+    key("sender.name_servers", "name servers that are asked", |all| {
+        Slot::NameServers(&mut all.sender.name_servers)
     }),
     key("sender.keep_alive", "how long an idle connection is kept", |all| {
         Slot::Duration(&mut all.sender.keep_alive, Duration::ZERO, HOUR)

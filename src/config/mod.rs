@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 mod combine;
+mod egress;
 mod keys;
 mod layers;
 mod load;
@@ -18,6 +19,7 @@ mod slot;
 pub mod units;
 mod vault_key;
 
+pub use egress::{HostList, Proxy, ProxyDns, ProxyScheme, Source};
 pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};
 pub use problem::{ConfigErrors, Origin, Problem};
 pub use secret::{Secret, SecretError, SigningMeans, VerifyKey, parse_secret, parse_verify_key};
@@ -148,8 +150,20 @@ pub struct Sender {
     pub allow_nets: Vec<IpNet>,
     /// Host names exempt from the address guard, lower case, without port.
     pub allow_hosts: Vec<String>,
+    /// Networks and hosts that are never sent to; wins over what is allowed.
+    pub deny: HostList,
     /// Ports that URLs may name; empty means any.
     pub ports: Vec<u16>,
+    /// The proxy that requests go through.
+    pub proxy: Option<Proxy>,
+    /// Who looks up the names of what is reached through it.
+    pub proxy_dns: ProxyDns,
+    /// What is reached without it.
+    pub no_proxy: HostList,
+    /// Addresses that connections come from; `None` leaves it to the system.
+    pub source: Option<Source>,
+    /// Name servers that are asked; empty means those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// How long an idle connection to a host is kept.
     pub keep_alive: Duration,
     /// Bytes of an answer's body that are read at most; the connection is dropped past them.
@@ -303,7 +317,13 @@ impl Default for Settings {
                 timeout: Duration::from_secs(90),
                 allow_nets: Vec::new(),
                 allow_hosts: Vec::new(),
+                deny: HostList::default(),
                 ports: vec![80, 443],
+                proxy: None,
+                proxy_dns: ProxyDns::Local,
+                no_proxy: HostList::default(),
+                source: None,
+                name_servers: Vec::new(),
                 keep_alive: Duration::from_secs(15),
                 max_answer: 64 << 10,
                 roots: Roots::Platform,

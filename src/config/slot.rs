@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::Value;
 
+use super::egress::{self, HostList, Proxy, ProxyDns, Source};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::{LogFormat, Roots, StoreKind, VaultKey};
 use crate::model::HostName;
@@ -77,6 +78,11 @@ pub(super) enum Slot<'a> {
     Ports(&'a mut Vec<u16>),
     Allow(&'a mut Vec<IpNet>, &'a mut Vec<String>),
     Hosts(&'a mut Vec<String>),
+    HostList(&'a mut HostList),
+    Proxy(&'a mut Option<Proxy>),
+    ProxyDns(&'a mut ProxyDns),
+    Source(&'a mut Option<Source>),
+    NameServers(&'a mut Vec<SocketAddr>),
     SecretName(&'a mut Option<String>),
     /// The path of a file, or none.
     File(&'a mut Option<PathBuf>),
@@ -130,6 +136,22 @@ impl Slot<'_> {
             Slot::Hosts(_) => "write a list of hosts, with their port where it is not the \
                                scheme's default, such as [\"hooks.internal:8080\"]"
                 .into(),
+            Slot::HostList(_) => "write a list of networks, host names and suffixes, such as \
+                                  [\"192.0.2.0/24\", \"*.example\"]"
+                .into(),
+            Slot::Proxy(_) => format!(
+                "write \"http://USER:PASSWORD@HOST:PORT\", the same with socks5 or socks5h, or \
+                 \"{NONE}\""
+            ),
+            Slot::ProxyDns(_) => "write \"local\" or \"remote\"".into(),
+            Slot::Source(_) => format!(
+                "write one address of this machine for each family, such as [\"192.0.2.1\", \
+                 \"2001:db8::1\"], or \"{NONE}\""
+            ),
+            Slot::NameServers(_) => {
+                "write addresses, such as [\"192.0.2.53\", \"127.0.0.1:5353\"], or \"system\""
+                    .into()
+            }
             Slot::SecretName(_) => {
                 format!("write the name of an entry of [secrets], or \"{NONE}\"")
             }
@@ -193,6 +215,11 @@ impl Slot<'_> {
             Slot::Ports(place) => *place = ports(value)?,
             Slot::Allow(nets, hosts) => (*nets, *hosts) = allow(value)?,
             Slot::Hosts(place) => *place = hosts(value)?,
+            Slot::HostList(place) => *place = egress::host_list(value)?,
+            Slot::Proxy(place) => *place = egress::proxy(value)?,
+            Slot::ProxyDns(place) => *place = egress::proxy_dns(value)?,
+            Slot::Source(place) => *place = egress::source(value)?,
+            Slot::NameServers(place) => *place = egress::name_servers(value)?,
             Slot::SecretName(place) => *place = secret_name(value)?,
             Slot::File(place) if is_none(value) => *place = None,
             Slot::File(place) => *place = Some(path(value)?),
@@ -236,6 +263,14 @@ impl Slot<'_> {
                 let nets = nets.iter().map(ToString::to_string);
                 Value::Array(nets.chain(hosts.iter().cloned()).map(Value::String).collect())
             }
+            Slot::HostList(place) => egress::show_host_list(place),
+            Slot::Proxy(place) => {
+                place.as_ref().map_or(NONE.into(), |proxy| proxy.to_string().into())
+            }
+            Slot::ProxyDns(ProxyDns::Local) => "local".into(),
+            Slot::ProxyDns(ProxyDns::Remote) => "remote".into(),
+            Slot::Source(place) => egress::show_source(**place),
+            Slot::NameServers(place) => egress::show_name_servers(place),
             Slot::SecretName(place) => place.as_deref().unwrap_or(NONE).into(),
             Slot::File(place) => {
                 place.as_ref().map_or(NONE.into(), |path| path.display().to_string().into())
@@ -252,12 +287,12 @@ fn integer(number: u64) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-fn is_none(value: &Value) -> bool {
+pub(super) fn is_none(value: &Value) -> bool {
     value.as_str() == Some(NONE)
 }
 
 /// What to say of a value of the wrong type.
-fn unfit(value: &Value, wanted: &str) -> String {
+pub(super) fn unfit(value: &Value, wanted: &str) -> String {
     format!("= {value} is of type {}, not {wanted}", value.type_str())
 }
 

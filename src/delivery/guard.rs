@@ -2,19 +2,22 @@
 //!
 //! Whoever may send a trigger chooses its URL, so without a guard anybody could make us call our
 //! own network: loopback, private ranges, a cloud's metadata service. Only public addresses are
-//! permitted, and what `sender.allow` names. The judgement is on the address that is connected to,
-//! never on the text of a URL.
+//! permitted, and what `sender.allow` names; nothing that `sender.deny` has, public or not. The
+//! judgement is on the address that is connected to, never on the text of a URL.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use crate::config::HostList;
+
 const METADATA: &str = "a cloud's metadata service";
 const PRIVATE: &str = "a private network";
 const LINK_LOCAL: &str = "link-local";
 const DOCUMENTATION: &str = "for documentation only";
 const RESERVED: &str = "reserved";
+const DENIED: &str = "on the list `sender.deny`";
 
 /// IPv4 that is not public, the narrower ranges first: the IANA special-purpose registry, and the
 /// metadata services inside and outside of it.
@@ -65,6 +68,7 @@ const V6: &[([u16; 8], u32, &str)] = &[
 pub struct AddressGuard {
     nets: Vec<IpNet>,
     hosts: Vec<String>,
+    deny: HostList,
 }
 
 /// An address that may not be connected to.
@@ -82,11 +86,18 @@ impl AddressGuard {
     /// A guard that permits public addresses, these networks, and any address of these host names
     /// (lower case, without port).
     pub fn new(allow_nets: Vec<IpNet>, allow_hosts: Vec<String>) -> Self {
-        Self { nets: allow_nets, hosts: allow_hosts }
+        Self { nets: allow_nets, hosts: allow_hosts, deny: HostList::default() }
+    }
+
+    /// The same guard, which refuses these networks whatever else permits them. What the list says
+    /// of names is for `policy::destination`.
+    pub fn denying(self, deny: HostList) -> Self {
+        Self { deny, ..self }
     }
 
     /// Whether `ip`, to which `host_without_port` was resolved, may be connected to.
     pub fn permits(&self, host_without_port: &str, ip: IpAddr) -> Result<(), BlockedAddress> {
+        self.vet_denied(ip)?;
         let name = host_without_port.strip_suffix('.').unwrap_or(host_without_port);
         if self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name)) || self.allows(ip) {
             return Ok(());
@@ -97,6 +108,19 @@ impl AddressGuard {
                 None => Ok(()),
             },
             IpAddr::V6(v6) => self.judge_v6(v6),
+        }
+    }
+
+    /// An address is denied in every form that leads to it.
+    fn vet_denied(&self, ip: IpAddr) -> Result<(), BlockedAddress> {
+        let blocked = |embedded| Err(BlockedAddress { ip, embedded, why: DENIED });
+        if self.deny.has_address(ip) {
+            return blocked(None);
+        }
+        let IpAddr::V6(v6) = ip else { return Ok(()) };
+        match embedded_v4(v6) {
+            Some((v4, _)) if self.deny.has_address(v4.into()) => blocked(Some(v4)),
+            _ => Ok(()),
         }
     }
 
@@ -133,7 +157,10 @@ impl fmt::Display for BlockedAddress {
             Some(v4) => write!(formatter, " ({v4} inside it is {why})")?,
             None => write!(formatter, " ({why})")?,
         }
-        formatter.write_str("; add it to `sender.allow` to permit it")
+        match *why {
+            DENIED => Ok(()),
+            _ => formatter.write_str("; add it to `sender.allow` to permit it"),
+        }
     }
 }
 
@@ -306,6 +333,36 @@ mod tests {
         assert!(!permits("a.example", "::1") && !permits("a.example", "10.0.0.1"));
         assert!(permits("inside.example", "10.0.0.1") && permits("inside.example.", "::1"));
         assert!(!permits("not.inside.example", "10.0.0.1"));
+    }
+
+    #[test]
+    fn what_is_denied_is_refused_in_every_spelling_and_whatever_allows_it() {
+        let nets = |all: &[&str]| all.iter().map(|net| net.parse().expect("a network")).collect();
+        let deny = HostList { nets: nets(&["8.8.8.0/24", "2606:4700::/32"]), hosts: Vec::new() };
+        let allow = nets(&["8.0.0.0/8", "10.0.0.0/8"]);
+        let guard = AddressGuard::new(allow, vec!["inside.example".into()]).denying(deny);
+        let verdict = |host: &str, ip: &str| {
+            guard.permits(host, ip.parse().expect("an address")).map_err(|no| no.to_string())
+        };
+        for ip in [
+            "8.8.8.8",
+            "::ffff:8.8.8.8",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+            "2001:0:1:2:3:4:f7f7:f7f7",
+            "2a00::5efe:8.8.8.8",
+            "2606:4700::1111",
+        ] {
+            for host in ["a.example", "inside.example"] {
+                let said = verdict(host, ip).expect_err(ip);
+                assert!(said.contains("`sender.deny`") && !said.contains("allow"), "{said}");
+            }
+        }
+        assert_eq!(verdict("a.example", "8.8.9.8"), Ok(()));
+        assert_eq!(verdict("a.example", "10.0.0.1"), Ok(()));
+        let mapped = HostList { nets: nets(&["::ffff:9.9.9.0/120"]), hosts: Vec::new() };
+        let guard = AddressGuard::default().denying(mapped);
+        assert!(guard.permits("a.example", "9.9.9.9".parse().expect("an address")).is_err());
     }
 
     #[test]

@@ -188,7 +188,8 @@ impl HostActor {
         let sender =
             self.sender.get_or_insert_with(|| (self.shard.around.senders)(&self.name)).clone();
         let (workspace, number) = (entry.lane, entry.attempts);
-        let request = AttemptRequest { id: entry.id, workspace, webhook, number };
+        let policy = self.shard.around.workspaces.policy(workspace);
+        let request = AttemptRequest { id: entry.id, workspace, webhook, number, policy };
         let (id, started) = (entry.id, now.wall);
         let address = context.address();
         let under_way = UnderWay::new(self.shard.counters.clone());

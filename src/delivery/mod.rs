@@ -2,6 +2,8 @@
 
 mod answer;
 mod connect;
+mod dial;
+pub mod egress;
 pub mod engine;
 pub mod feeder;
 pub mod guard;
@@ -23,6 +25,7 @@ mod tls;
 mod token;
 mod trace;
 mod transport;
+mod tunnel;
 mod view;
 pub mod workspaces;
 

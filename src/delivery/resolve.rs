@@ -1,16 +1,18 @@
 //! Names to addresses, without blocking and with a cache that keeps to the records' times.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::system_conf::read_system_conf;
 
-/// Makes resolvers by the system's configuration, read once.
+/// Makes resolvers by the settings, or by the system's configuration, read once.
 ///
 /// There is one for each arbiter: a resolver's sockets belong to the runtime that first used it, so
 /// a shared one would make every arbiter wait for that one. A host has one arbiter, so that nothing
@@ -24,7 +26,7 @@ pub struct Resolvers {
 /// Looks up names for one arbiter. Cheap to clone.
 #[derive(Clone)]
 pub enum Resolver {
-    /// Asks the name servers that the system names.
+    /// Asks the name servers that the settings or the system name.
     Dns(Arc<TokioResolver>),
     /// Asks the system itself, on the blocking pool.
     System,
@@ -32,12 +34,29 @@ pub enum Resolver {
 
 impl Resolvers {
     /// Reads the system's configuration. Without one (no `/etc/resolv.conf`), the system is asked.
-    pub fn from_system() -> Self {
+    fn from_system() -> Self {
         let system = read_system_conf().ok().map(|(config, mut options)| {
             options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
             Arc::new((config, options))
         });
         Self { system, by_thread: Arc::default() }
+    }
+
+    /// Asks these name servers and no others; without any, those of the system.
+    pub fn new(servers: &[SocketAddr]) -> Self {
+        if servers.is_empty() {
+            return Self::from_system();
+        }
+        let at = |server: &SocketAddr| {
+            let mut ways = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            ways.iter_mut().for_each(|way| way.port = server.port());
+            NameServerConfig::new(server.ip(), true, ways)
+        };
+        let servers = servers.iter().map(at).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        let mut options = ResolverOpts::default();
+        options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+        Self { system: Some(Arc::new((config, options))), by_thread: Arc::default() }
     }
 
     /// The resolver of the arbiter that calls.
@@ -92,6 +111,11 @@ pub fn literal(host: &str) -> Option<IpAddr> {
         Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => host.parse().ok(),
     }
+}
+
+/// Whether a host means what it means without anybody being asked.
+pub fn needs_no_lookup(host: &str) -> bool {
+    literal(host).is_some() || is_localhost(host)
 }
 
 /// RFC 6761: these names never leave the machine.

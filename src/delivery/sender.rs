@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{is_goodbye, read_body, send_fault, unsendable};
 use super::connect::{Connect, Security};
-use super::guard::AddressGuard;
+use super::egress::Egress;
 use super::head;
 use super::patience;
 use super::prepare::{Identity, IdentityKey, Ready};
@@ -33,7 +33,9 @@ use crate::clock::Clock;
 use crate::config::{Roots, Settings};
 use crate::model::{
     Answer, DeliveryId, HostName, Method, Outcome, Scheme, Target, Timings, Webhook,
+    WorkspacePolicy,
 };
+use crate::policy::destination;
 use crate::vault::Vault;
 
 /// A connection is given up after this even when it is in use all the time, so that a host that
@@ -59,6 +61,8 @@ pub struct AttemptRequest {
     pub webhook: Arc<Webhook>,
     /// 1 for the first attempt of the delivery.
     pub number: u32,
+    /// What holds for its workspace now.
+    pub policy: Arc<WorkspacePolicy>,
 }
 
 /// What came of an attempt.
@@ -85,7 +89,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) vault: Arc<Vault>,
     pub(super) tokens: Tokens,
-    guard: Arc<AddressGuard>,
+    egress: Arc<Egress>,
     tls: Result<Arc<ClientConfig>, Arc<str>>,
     /// The configurations of hosts that have a certificate or authorities of their own, while
     /// connections use them.
@@ -110,16 +114,15 @@ impl SenderShared {
             (Err(why), _) => return Err(why),
             (Ok(config), _) => Ok(config),
         };
-        let guard = AddressGuard::new(sender.allow_nets.clone(), sender.allow_hosts.clone());
         Ok(Self(Arc::new(Shared {
             tokens: Tokens::new(clock.clone()),
             clock,
             settings: settings.clone(),
             vault,
             identities: Mutex::default(),
-            guard: Arc::new(guard),
+            egress: Arc::new(Egress::new(sender)),
             tls,
-            resolvers: Resolvers::from_system(),
+            resolvers: Resolvers::new(&sender.name_servers),
             sockets: Arc::new(Semaphore::new(sockets_max())),
         })))
     }
@@ -153,7 +156,7 @@ impl Shared {
     pub(super) fn client(&self, security: Security) -> awc::Client {
         let connector = Connector::new()
             .connector(Connect::new(
-                Arc::clone(&self.guard),
+                Arc::clone(&self.egress),
                 self.resolvers.of_this_thread(),
                 security,
                 Arc::clone(&self.sockets),
@@ -288,6 +291,7 @@ impl Parts {
         ready: &Ready,
         trace: &Trace,
     ) -> Result<Answer, Fault> {
+        self.vet_destination(request)?;
         let (built, body) = self.build(request, ready)?;
         let sent = match (request.webhook.method, body.is_empty()) {
             // Their requests have no body, which is not the same as one of no length.
@@ -305,6 +309,13 @@ impl Parts {
         };
         let headers = head::fields(&trace.head.borrow());
         Ok(Answer { status, headers, body, body_truncated })
+    }
+
+    /// A connection may be open already, and what was stored may have come in by other rules.
+    fn vet_destination(&self, request: &AttemptRequest) -> Result<(), Fault> {
+        let sender = &self.shared.0.settings.sender;
+        destination::vet(&request.webhook.target, sender, &request.policy)
+            .map_err(|why| Fault::Blocked(why.to_string()))
     }
 
     fn build(
@@ -431,6 +442,7 @@ mod tests {
         let now = crate::model::Timestamp::from_millis(0);
         let id = DeliveryId::new(now, crate::model::HostNumber(0), 0);
         let webhook = Arc::new(webhook);
-        sender.attempt(AttemptRequest { id, workspace: 0, webhook, number: 1 }).await;
+        let policy = Arc::default();
+        sender.attempt(AttemptRequest { id, workspace: 0, webhook, number: 1, policy }).await;
     }
 }

@@ -28,6 +28,8 @@ pub enum Stage {
     Resolve,
     /// TCP connect.
     Connect,
+    /// The proxy connects further.
+    Tunnel,
     /// TLS handshake.
     Handshake,
     /// The request is being written.
@@ -47,6 +49,7 @@ impl Stage {
             Stage::Token => "waiting for a token",
             Stage::Resolve => "looking up the host's name",
             Stage::Connect => "connecting",
+            Stage::Tunnel => "waiting for the proxy to connect",
             Stage::Handshake => "in the TLS handshake",
             Stage::Send => "sending the request",
             Stage::Wait => "waiting for the answer's first byte",
@@ -59,7 +62,7 @@ impl Stage {
 /// Why no answer came, as the connection saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The address guard refused; in words.
+    /// The address guard or a rule about destinations refused; in words.
     Blocked(String),
     /// The request could not be made ready; in words.
     Unprepared(String),

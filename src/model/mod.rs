@@ -4,6 +4,7 @@ pub mod attempt;
 pub mod delivery;
 pub mod host;
 pub mod id;
+pub mod pattern;
 pub mod time;
 pub mod webhook;
 pub mod workspace;

@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod budget;
 pub mod concurrency;
 pub mod condition;
+pub mod destination;
 pub mod gate;
 pub mod headers;
 pub mod health;

@@ -33,6 +33,7 @@ pub fn alone(test: impl Future<Output = ()>) {
 pub fn settings(timeout: Duration) -> Settings {
     let mut settings = Settings::default();
     settings.sender.allow_nets = vec!["127.0.0.0/8".parse().expect("a network")];
+    settings.sender.ports = Vec::new();
     settings.sender.timeout = timeout;
     settings
 }
@@ -59,5 +60,7 @@ pub async fn post(sender: &HttpSender, url: &str, body: Bytes, number: u32) -> R
     };
     let id =
         DeliveryId::new(Timestamp::from_millis(1_700_000_000_000), HostNumber(7), number.into());
-    sender.attempt(AttemptRequest { id, workspace: 0, webhook: webhook.into(), number: 1 }).await
+    let policy = Default::default();
+    let webhook = webhook.into();
+    sender.attempt(AttemptRequest { id, workspace: 0, webhook, number: 1, policy }).await
 }

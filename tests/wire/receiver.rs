@@ -142,6 +142,7 @@ pub fn read_request(stream: &mut impl Read) -> Option<Request> {
 pub fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.sender.allow_nets = vec!["127.0.0.0/8".parse().expect("a network")];
+    settings.sender.ports = Vec::new();
     settings.sender.timeout = Duration::from_secs(5);
     settings
 }
@@ -202,7 +203,8 @@ pub fn id() -> DeliveryId {
 
 pub async fn send(sender: &HttpSender, webhook: Webhook) -> Report {
     let webhook = std::sync::Arc::new(webhook);
-    sender.attempt(AttemptRequest { id: id(), workspace: 0, webhook, number: 1 }).await
+    let policy = Default::default();
+    sender.attempt(AttemptRequest { id: id(), workspace: 0, webhook, number: 1, policy }).await
 }
 
 /// Sends one POST with a fresh sender.
