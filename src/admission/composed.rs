@@ -17,7 +17,7 @@ use super::input::{Pairs, RecipientInput, Text, TriggerInput};
 use super::refusal::{FieldError, Refusal};
 use super::url;
 use crate::config::Settings;
-use crate::model::{Header, Method, Provenance, Webhook, WorkspacePolicy};
+use crate::model::{Header, Method, Provenance, Webhook};
 
 /// Recipients of one trigger, as Braze has it.
 pub const RECIPIENTS_MAX: usize = 50;

@@ -17,9 +17,7 @@ use super::refusal::Refusal;
 use super::timing::{Timing, timing};
 use super::url;
 use crate::config::Settings;
-use crate::model::{
-    Header, Metadata, Method, OnFailure, Priority, Timestamp, Webhook, WorkspacePolicy,
-};
+use crate::model::{Header, Metadata, Method, OnFailure, Priority, Timestamp, Webhook};
 
 /// Webhooks of one trigger.
 pub(crate) const WEBHOOKS_MAX: usize = 50;
@@ -355,7 +353,8 @@ mod tests {
         settings.secrets.insert("main".into(), Vec::new());
         let store = MemoryStore::new(StoreLimits { max_pending: 1 });
         let vault = Vault::new(store, &settings, Clock::system());
-        let terms = Terms { settings: &settings, vault: &vault, workspace: 0, policy: Arc::default() };
+        let terms =
+            Terms { settings: &settings, vault: &vault, workspace: 0, policy: Default::default() };
         match read(&Bytes::copy_from_slice(text.as_bytes()), origin, &terms, NOW)? {
             Draft::Plain(webhooks, envelope) => Ok((webhooks, envelope)),
             Draft::Composed(..) => panic!("{text} is composed"),

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use super::access::KeyArg;
 use super::follow::Server;
 use super::{refuse, say};
 use crate::app::open_store;
@@ -45,6 +46,9 @@ pub struct SecretsArgs {
     #[arg(long, global = true, value_name = "URL", env = "HOSTLINE_SERVER")]
     #[arg(default_value = "http://127.0.0.1:8080")]
     server: String,
+    /// The API key that the server is asked with
+    #[command(flatten)]
+    key: KeyArg,
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,7 +159,8 @@ pub fn run(args: &SecretsArgs) -> ExitCode {
     if let Action::NewKey = args.action {
         return print_key();
     }
-    let ready = request(&args.action).and_then(|ask| Ok((ask, Server::new(&args.server)?)));
+    let ready = request(&args.action)
+        .and_then(|ask| Ok((ask, Server::new(&args.server, args.key.text.as_deref())?)));
     let ((method, path, body), server) = match ready {
         Ok(ready) => ready,
         Err(wrong) => return refuse(&wrong),

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 use toml::Value;
 
-use super::Secret;
+use super::Hidden;
 use super::slot::{NONE, is_none, unfit};
 use crate::model::pattern;
 
@@ -48,7 +48,7 @@ pub struct Proxy {
     /// Its port.
     pub port: u16,
     /// What it is told of who we are.
-    pub credentials: Option<(String, Secret)>,
+    pub credentials: Option<(String, Hidden)>,
 }
 
 /// Who looks up the names of hosts that are reached through a proxy.
@@ -164,7 +164,7 @@ pub(super) fn proxy(value: &Value) -> Result<Option<Proxy>, String> {
     Ok(Some(Proxy { scheme, host, port, credentials }))
 }
 
-fn credentials(user: &str, password: &str) -> Result<(String, Secret), String> {
+fn credentials(user: &str, password: &str) -> Result<(String, Hidden), String> {
     let user = String::from_utf8(percent_decode(user)).map_err(|_| "has a user of no UTF-8")?;
     let password = percent_decode(password);
     if user.contains(':') || user.chars().any(char::is_control) {
@@ -174,10 +174,8 @@ fn credentials(user: &str, password: &str) -> Result<(String, Secret), String> {
     if !fits(user.len()) || !fits(password.len()) {
         return Err("has a user or a password of other than 1 to 255 bytes".into());
     }
-    if std::str::from_utf8(&password).is_err() {
-        return Err("has a password of no UTF-8".into());
-    }
-    Ok((user, Secret::new(password)))
+    let password = String::from_utf8(password).map_err(|_| "has a password of no UTF-8")?;
+    Ok((user, Hidden::new(password)))
 }
 
 fn percent_decode(text: &str) -> Vec<u8> {
@@ -293,7 +291,7 @@ mod tests {
         }
         let with = read("http://u:p%3Aw@a:1").expect("valid").expect("a proxy");
         let (user, password) = with.credentials.clone().expect("credentials");
-        assert_eq!((user.as_str(), password.key()), ("u", &b"p:w"[..]));
+        assert_eq!((user.as_str(), password.reveal()), ("u", "p:w"));
         assert!(!format!("{with:?}").contains("p:w"));
         assert_eq!(read("none"), Ok(None));
     }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 mod combine;
 mod egress;
+mod hidden;
 mod keys;
 mod layers;
 mod load;
@@ -20,6 +21,7 @@ pub mod units;
 mod vault_key;
 
 pub use egress::{HostList, Proxy, ProxyDns, ProxyScheme, Source};
+pub use hidden::Hidden;
 pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};
 pub use problem::{ConfigErrors, Origin, Problem};
 pub use secret::{Secret, SecretError, SigningMeans, VerifyKey, parse_secret, parse_verify_key};

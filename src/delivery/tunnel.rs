@@ -71,7 +71,7 @@ fn connect_request(proxy: &Proxy, stop: &Stop) -> String {
     };
     let mut request = format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n");
     if let Some((user, password)) = &proxy.credentials {
-        let pair = [user.as_bytes(), b":", password.key()].concat();
+        let pair = [user.as_bytes(), b":", password.reveal().as_bytes()].concat();
         request.push_str(&format!("proxy-authorization: Basic {}\r\n", STANDARD.encode(pair)));
     }
     request.push_str("\r\n");
@@ -141,9 +141,7 @@ async fn socks(tcp: TcpStream, proxy: &Proxy, stop: &Stop) -> Result<TcpStream, 
     let opened = match &proxy.credentials {
         None => Socks5Stream::connect_with_socket(tcp, to).await,
         Some((user, password)) => {
-            // Vetted when the settings were read.
-            let password = std::str::from_utf8(password.key()).unwrap_or_default();
-            Socks5Stream::connect_with_password_and_socket(tcp, to, user, password).await
+            Socks5Stream::connect_with_password_and_socket(tcp, to, user, password.reveal()).await
         }
     };
     opened.map(Socks5Stream::into_inner).map_err(|error| socks_fault(&error, proxy))

@@ -1,46 +1,11 @@
 //! What a stored secret holds once it is opened. Wiped from memory when it goes, shown nowhere.
 
-use std::fmt;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::{Zeroize, Zeroizing};
 
+pub use crate::config::Hidden;
 use crate::config::{Secret, parse_secret};
 use crate::model::{Target, Timestamp};
-
-/// A text that must not be known. Serialising it is for sealing alone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(Zeroizing<String>);
-
-impl Hidden {
-    /// Takes a text over.
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The text itself, for what is sent with it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
-    }
-}
-
-impl Serialize for Hidden {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Hidden {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Hidden::new)
-    }
-}
 
 /// The kinds of stored secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -64,6 +64,7 @@ async fn credentials_become_headers_when_something_is_sent() {
         workspace: 1,
         webhook: Arc::new(naming(&receiver.url(), &["b"])),
         number: 1,
+        policy: Default::default(),
     };
     let report = hostline::delivery::Sender::attempt(&sender, request).await;
     assert_eq!(unprepared(&report), "there is no secret `b` any more");

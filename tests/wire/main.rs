@@ -4,6 +4,10 @@
 mod answers;
 mod connections;
 mod credentials;
+mod leaving;
+#[path = "../names/mod.rs"]
+mod names;
+mod names_lead;
 mod receiver;
 mod requests;
 mod tls;

@@ -12,6 +12,7 @@ use hostline::config::{Settings, StoreKind};
 use hostline::delivery::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
 use hostline::model::{
     Answer, DeliveryId, Header, HostNumber, Method, Outcome, Target, Timestamp, Webhook,
+    WorkspacePolicy,
 };
 use hostline::store::StoreLimits;
 use hostline::store::memory::MemoryStore;
@@ -46,7 +47,11 @@ impl Receiver {
     /// Runs `script` for each connection: with its number from 0 on, and what it takes to record
     /// the requests that it reads.
     pub fn start(script: impl Fn(usize, &mut Peer) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_at("127.0.0.1:0", script)
+    }
+
+    fn start_at(at: &str, script: impl Fn(usize, &mut Peer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(at).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -67,8 +72,13 @@ impl Receiver {
 
     /// A receiver that gives every request of every connection this answer.
     pub fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        Self::answering_at("127.0.0.1:0", answer)
+    }
+
+    /// The same at another address.
+    pub fn answering_at(at: &str, answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
-        Self::start(move |_, peer| while peer.read().is_some() && peer.write(&answer) {})
+        Self::start_at(at, move |_, peer| while peer.read().is_some() && peer.write(&answer) {})
     }
 
     pub fn connections(&self) -> usize {
@@ -202,8 +212,12 @@ pub fn id() -> DeliveryId {
 }
 
 pub async fn send(sender: &HttpSender, webhook: Webhook) -> Report {
-    let webhook = std::sync::Arc::new(webhook);
-    let policy = Default::default();
+    send_under(sender, webhook, WorkspacePolicy::default()).await
+}
+
+/// Sends what belongs to a workspace with this policy.
+pub async fn send_under(sender: &HttpSender, webhook: Webhook, policy: WorkspacePolicy) -> Report {
+    let (webhook, policy) = (Arc::new(webhook), Arc::new(policy));
     sender.attempt(AttemptRequest { id: id(), workspace: 0, webhook, number: 1, policy }).await
 }
 
