@@ -204,4 +204,50 @@ mod tests {
             assert_eq!(status_of(head.as_bytes()), None, "{head}");
         }
     }
+    /// What is read of a proxy that says `pieces`, one after the other, and what is left.
+    async fn opened(pieces: &[&[u8]]) -> (Result<u16, TunnelError>, Vec<u8>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let saying = async {
+            let (mut tcp, _) = listener.accept().await.expect("accepted");
+            tcp.set_nodelay(true).expect("a socket");
+            for piece in pieces {
+                // Whoever has heard enough closes.
+                let _gone = tcp.write_all(piece).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        let reading = async {
+            let mut tcp = TcpStream::connect(address).await.expect("connected");
+            let status = read_status(&mut tcp).await;
+            let mut left = Vec::new();
+            if status.is_ok() {
+                tcp.read_to_end(&mut left).await.expect("the rest");
+            }
+            (status, left)
+        };
+        futures::join!(saying, reading).1
+    }
+
+    #[actix_rt::test]
+    async fn what_follows_the_proxys_head_is_left_to_the_tunnel() {
+        let cases: [&[&[u8]]; 4] = [
+            &[b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 500 tail\r\n\r\n"],
+            &[b"HTTP/1.1 200 OK\r\n\r", b"\nHTTP/1.1 500 tail\r\n\r\n"],
+            &[b"HTTP/1.1 100 a\r\n\r\nHTTP/1.1 200 OK\r\n\r\nHTTP/1.1 500 tail\r\n\r\n"],
+            &[b"H", b"TTP/1.1 200", b" \r\na: b\r\n", b"\r\nHTTP/1.1 500 tail\r\n\r\n"],
+        ];
+        for pieces in cases {
+            let (status, left) = opened(pieces).await;
+            assert_eq!(status, Ok(200));
+            assert_eq!(left, b"HTTP/1.1 500 tail\r\n\r\n", "{pieces:?}");
+        }
+    }
+
+    #[actix_rt::test]
+    async fn interim_heads_without_end_are_given_up() {
+        let interim: &[u8] = b"HTTP/1.1 102 still at it, have a little patience please\r\n\r\n";
+        let (status, _) = opened(&[interim; 400]).await;
+        assert_eq!(status, Err(TunnelError::Refused("the proxy's answer is too long".into())));
+    }
 }
