@@ -159,6 +159,44 @@ fn the_environment_is_read_as_toml_else_as_text() {
 }
 
 #[test]
+fn addresses_are_read_with_and_without_brackets() {
+    let loaded = Case::new(
+        "[sender]\nallow = [\"::1\", \"[::2]\", \"10.0.0.1\"]\n\
+         deny = [\"::1\", \"[::2]\", \"10.0.0.0/8\", \"*.Evil.example\", \"bad.example\"]\n",
+    )
+    .loaded();
+    let sender = loaded.settings.sender;
+    let shown = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&sender.allow_nets), ["::1/128", "::2/128", "10.0.0.1/32"]);
+    assert_eq!(shown(&sender.deny.nets), ["::1/128", "::2/128", "10.0.0.0/8"]);
+    assert_eq!(sender.deny.hosts, ["*.evil.example", "bad.example"]);
+}
+
+#[test]
+fn a_proxy_is_read_from_a_file_and_its_password_never_shown() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("proxy");
+    std::fs::write(&path, "socks5h://me:s3cret@proxy.internal\n").expect("written");
+    let path = path.display().to_string();
+    let loaded = Case::new("").env("HOSTLINE__SENDER__PROXY_FILE", &path).loaded();
+    let shown = format!("{:?} {:?}", loaded.effective(), loaded.settings);
+    assert!(shown.contains("socks5h://me:***@proxy.internal:1080"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let wrong = Case::new("[sender]\nproxy = \"ftp://me:s3cret@a\"").problem();
+    assert!(wrong.contains("sender.proxy") && !wrong.contains("s3cret"), "{wrong}");
+    for (text, words) in [
+        ("proxy = \"socks5h://a\"\nproxy_dns = \"local\"", "not what socks5h"),
+        ("no_proxy = [\"a\"]", "no proxy to be an exception from"),
+        ("source = [\"10.0.0.1\", \"10.0.0.2\"]", "second address of its family"),
+        ("name_servers = [\"dns.example\"]", "no address"),
+        ("deny = [\"*.a:80\"]", "sender.ports"),
+    ] {
+        let wrong = Case::new(&format!("[sender]\n{text}")).problem();
+        assert!(wrong.contains(words), "{wrong}");
+    }
+}
+
+#[test]
 fn a_secret_is_read_from_a_file_and_never_shown() {
     let case = Case::new("[signing]\nsecret = \"main\"\n");
     let path = case.directory.path().join("secret");

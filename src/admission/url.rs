@@ -12,6 +12,8 @@ use crate::policy::destination;
 const URL_MAX: usize = 8 << 10;
 /// Bytes of a host name at most, as DNS has it.
 const HOST_MAX: usize = 253;
+/// Bytes between two dots of it at most (RFC 1035).
+const LABEL_MAX: usize = 63;
 
 /// A vetted URL.
 #[derive(Debug)]
@@ -59,8 +61,8 @@ pub(super) fn vet(
     if !target.host().is_well_formed() {
         return refuse("has a host name with nothing between two dots, or before the first".into());
     }
-    if target.host().without_port().len() > HOST_MAX {
-        return refuse(format!("has a host name of more than {HOST_MAX} characters"));
+    if let Some(wrong) = wrong_name(target.host().without_port()) {
+        return refuse(wrong);
     }
     destination::vet(&target, sender, workspace)
         .map_err(|why| FieldError::new("/url", why.to_string()))?;
@@ -70,6 +72,24 @@ pub(super) fn vet(
 fn after_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
     (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)
+}
+
+/// What is wrong with a host's name, so that it could never be looked up. An underscore is not in the
+/// rules and in many names.
+fn wrong_name(host: &str) -> Option<String> {
+    if host.starts_with('[') {
+        return None;
+    }
+    if host.len() > HOST_MAX {
+        return Some(format!("has a host name of more than {HOST_MAX} characters"));
+    }
+    if host.split('.').any(|label| label.len() > LABEL_MAX) {
+        return Some(format!("has more than {LABEL_MAX} characters between two dots of its host"));
+    }
+    let is_known =
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+    let other = host.chars().find(|letter| !is_known(*letter));
+    other.map(|letter| format!("has the character `{letter}` in its host name; no name has it"))
 }
 
 /// Takes fragment and userinfo out of a URL.

@@ -390,6 +390,10 @@ fn allow(value: &Value) -> Result<(Vec<IpNet>, Vec<String>), String> {
             nets.push(net.trunc());
             continue;
         }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            nets.push(address.into());
+            continue;
+        }
         let name = HostName::parse(text).filter(|_| !text.contains(['*', ' ', '\\']));
         let name = name.ok_or_else(|| format!("has {item}, neither network nor host name"))?;
         if name.without_port() != name.as_str() {

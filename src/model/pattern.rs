@@ -20,7 +20,8 @@ pub fn parse(text: &str) -> Result<String, &'static str> {
     }
     let name = HostName::parse(bare).filter(|_| !bare.contains(['*', ' ', '\\', '@']));
     let name = name.ok_or("is no host name and no `*.suffix`")?;
-    if name.without_port() != name.as_str() {
+    // A scheme's default is no part of a name, but somebody wrote it.
+    if bare.rsplit(']').next().unwrap_or(bare).contains(':') {
         return Err("has a port, and ports are ruled by `sender.ports`");
     }
     let name = match (star.is_empty(), address(name.as_str())) {
@@ -114,7 +115,19 @@ mod tests {
         ] {
             assert_eq!(parse(text).as_deref(), Ok(kept), "{text}");
         }
-        for text in ["", "*", "*.", "a.*.example", "a:81", "u@a", "a b", "*.10.0.0.1", "*.[::1]"] {
+        for text in [
+            "",
+            "*",
+            "*.",
+            "a.*.example",
+            "a:81",
+            "a:80",
+            "[::1]:443",
+            "u@a",
+            "a b",
+            "*.10.0.0.1",
+            "*.[::1]",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
