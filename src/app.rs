@@ -215,6 +215,16 @@ pub fn serve(settings: Settings) -> Result<(), StartError> {
         let front = Front::start(&running).await?;
         let listen = front.address();
         log::info!(address:% = listen; "listening");
+        if let Some(admin) = front.admin_address() {
+            log::info!(address:% = admin; "listening for administration, in plain HTTP");
+        }
+        if in_clear_text(&running.settings) {
+            log::warn!(
+                address:% = listen;
+                "no TLS: keys and bodies pass in clear text; set server.tls.certificate, or name \
+                 the proxy that has TLS in server.proxies"
+            );
+        }
         front.tell_who_may_come_in(&running.settings);
         let signal = Signals::listen()?;
         signal.first().await;
@@ -257,11 +267,30 @@ async fn vet_access(
     ))
 }
 
+/// Whether what is sent to the front end can be read on the way.
+fn in_clear_text(settings: &Settings) -> bool {
+    let server = &settings.server;
+    let leaves_the_machine = !server.listen.ip().to_canonical().is_loopback();
+    leaves_the_machine && server.tls.certificate.is_none() && server.proxies.is_empty()
+}
+
+fn listen_error(error: std::io::Error) -> StartError {
+    let advice = match error.kind() {
+        std::io::ErrorKind::AddrInUse | std::io::ErrorKind::AddrNotAvailable => {
+            "; is another server running there? choose another address with --listen or \
+             server.listen"
+        }
+        _ => "",
+    };
+    StartError::Listen(format!("{error}{advice}"))
+}
+
 /// The front end of a running engine.
 pub struct Front {
     handle: api::ServerHandle,
     access: Arc<Access>,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
 }
 
 impl Front {
@@ -279,9 +308,9 @@ impl Front {
         for workspace in access.list_workspaces(None, usize::MAX).0 {
             composers.open(workspace.number).await?;
         }
-        let (server, addresses) = api::server(&running.settings, state)
-            .map_err(|error| StartError::Listen(format!("{error}; is another server running there? choose another address with --listen or server.listen")))?;
+        let (server, addresses) = api::server(&running.settings, state).map_err(listen_error)?;
         let address = addresses.first().copied().unwrap_or(running.settings.server.listen);
+        let admin = addresses.get(1).copied();
         let handle = server.handle();
         actix_rt::spawn(server);
         actix_rt::spawn(composers.conduct());
@@ -292,7 +321,7 @@ impl Front {
                 keeping.keep_uses().await;
             }
         });
-        Ok(Self { handle, access, address })
+        Ok(Self { handle, access, address, admin })
     }
 
     /// Says plainly in the log who may come in.
@@ -317,6 +346,11 @@ impl Front {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it shows metrics and health alone, if it does.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Ends its connections once their answers are out.

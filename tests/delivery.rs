@@ -102,7 +102,7 @@ fn a_configured_secret_signs_and_two_sign_during_a_rotation() {
     let (_data, server) = start(&[&secrets, "signing.secret=main"]);
     for secret in [new, old] {
         let secret = hostline::config::parse_secret(secret).expect("a secret");
-        let behaviour = Behaviour { secret: Some(secret), ..Behaviour::default() };
+        let behaviour = Behaviour { secret: Some(secret.into()), ..Behaviour::default() };
         let receiver =
             Misbehaving::start(([127, 0, 0, 1], 0).into(), behaviour).expect("it starts");
         let id = server.trigger(&format!("http://{}/", receiver.address()), r#"{"a":1}"#);

@@ -6,6 +6,12 @@ mod engine;
 mod faults;
 #[path = "front/house.rs"]
 mod house;
+#[path = "front/http2.rs"]
+mod http2;
+#[path = "front/limits.rs"]
+mod limits;
+#[path = "front/open.rs"]
+mod open;
 #[path = "front/operating.rs"]
 mod operating;
 #[path = "front/seeing.rs"]
@@ -14,3 +20,7 @@ mod seeing;
 mod sending;
 #[path = "front/serving.rs"]
 mod serving;
+#[path = "front/smuggling.rs"]
+mod smuggling;
+#[path = "front/tls.rs"]
+mod tls;

@@ -168,7 +168,7 @@ fn the_reference_crate_verifies_what_is_signed() {
     let mut checked = 0;
     for case in text {
         let field = |name: &str| case.item[name].as_str().expect("a text").to_owned();
-        let mut headers = http::HeaderMap::new();
+        let mut headers = http1::HeaderMap::new();
         for (header, name) in [
             ("webhook-id", "id"),
             ("webhook-timestamp", "timestamp"),

@@ -10,9 +10,17 @@ use crate::model::Header;
 /// Bytes of all headers together. Servers commonly take 8 to 64 KiB of them.
 const HEADERS_MAX: usize = 64 << 10;
 
+/// Headers of a webhook. Apache takes 100 of a request by default, and ours come on top.
+const COUNT_MAX: usize = 80;
+
 /// Vets headers; names come out in lower case.
 pub(super) fn vet(pairs: &Pairs<'_>) -> Result<Vec<Header>, FieldError> {
-    let mut headers = Vec::with_capacity(pairs.0.len() + 3);
+    let count = pairs.0.len();
+    if count > COUNT_MAX {
+        let detail = format!("has {count} headers; at most {COUNT_MAX} are taken");
+        return Err(FieldError::new("/headers", detail));
+    }
+    let mut headers = Vec::with_capacity(count + 3);
     let mut total = 0;
     for (name, value) in &pairs.0 {
         let (name, value) = (name.0.as_ref(), value.0.as_ref());
@@ -123,6 +131,10 @@ mod tests {
             assert_eq!(error.pointer, pointer, "{json}");
             assert!(error.detail.contains(words), "{json}: {}", error.detail);
         }
+        let named = |number| format!(r#""x-{number}":"""#);
+        let many = |count| format!("{{{}}}", (0..count).map(named).collect::<Vec<_>>().join(","));
+        assert!(of(&many(COUNT_MAX)).is_ok());
+        assert_eq!(of(&many(COUNT_MAX + 1)).expect_err("many").pointer, "/headers");
         let large = format!(r#"{{"x":"{}"}}"#, "v".repeat(HEADERS_MAX));
         assert!(of(&large).is_err());
     }

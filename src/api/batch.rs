@@ -5,16 +5,18 @@
 
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::caller::Asking;
 use super::problem::Problem;
-use super::request::{is_type, read_body, vet_encoding, vet_json_type};
+use super::request::{is_type, read_body, vet_depth, vet_encoding, vet_json_type};
 use super::triggers::{hop, refuse_idempotency_key, traceparent};
 use crate::admission::{Admitted, Origin, Refusal};
 
@@ -35,11 +37,15 @@ pub(super) async fn create(
     let lines = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
     let tally = if lines.iter().any(|wanted| is_type(&request, wanted)) {
         vet_encoding(request.headers())?;
-        let lines = Lines::new(payload, api.settings.server.max_line);
-        admit_all(&api, &request, lines.items(api.settings.server.max_batch)).await
+        let server = &api.settings.server;
+        let lines = Lines::new(payload, server.max_line, server.request_timeout);
+        let items = lines.items(server.max_batch).map(|item| {
+            item.and_then(|line| vet_depth(&line, server.max_json_depth).map(|()| line))
+        });
+        admit_all(&api, &request, items).await
     } else {
         vet_json_type(&request)?;
-        let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
+        let body = read_body(&request, payload, api.settings.server.max_request).await?;
         let items = array_items(&body, api.settings.server.max_batch)?;
         admit_all(&api, &request, stream::iter(items.into_iter().map(Ok))).await
     };
@@ -146,6 +152,8 @@ impl Tally {
 struct Lines<S> {
     chunks: S,
     max: usize,
+    /// How long a line may take to come in.
+    patience: Duration,
     /// What came in and is not yet a whole line.
     rest: BytesMut,
     /// Where in `rest` the search for the end of the line goes on.
@@ -161,9 +169,9 @@ impl<S, E> Lines<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    fn new(chunks: S, max: usize) -> Self {
+    fn new(chunks: S, max: usize, patience: Duration) -> Self {
         let (rest, ready) = (BytesMut::new(), VecDeque::new());
-        Self { chunks, max, rest, searched: 0, ready, skipping: false, ended: false }
+        Self { chunks, max, patience, rest, searched: 0, ready, skipping: false, ended: false }
     }
 
     /// The lines that are not blank, at most `max`; one more problem stands for all that follow.
@@ -183,6 +191,16 @@ where
     }
 
     async fn next(&mut self) -> Option<Item> {
+        match timeout(self.patience, self.read()).await {
+            Ok(item) => item,
+            Err(_) => {
+                self.ended = true;
+                Some(Err(Problem::too_slow()))
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Option<Item> {
         loop {
             if let Some(item) = self.ready.pop_front() {
                 return Some(item);
@@ -241,7 +259,7 @@ mod tests {
     async fn lines(chunks: &[&'static str], max_items: usize) -> Vec<String> {
         let chunks = chunks.iter().map(|chunk| Ok::<_, ()>(Bytes::from_static(chunk.as_bytes())));
         let chunks: Vec<_> = chunks.collect();
-        let lines = Lines::new(stream::iter(chunks), 5);
+        let lines = Lines::new(stream::iter(chunks), 5, Duration::from_secs(1));
         let texts = lines.items(max_items).map(|item| match item {
             Ok(bytes) => String::from_utf8(bytes.to_vec()).expect("text"),
             Err(problem) => problem.status().as_str().to_owned(),

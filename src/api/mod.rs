@@ -7,9 +7,11 @@ mod browser;
 mod caller;
 mod compose;
 mod deliveries;
+mod depth;
 mod door;
 mod hosts;
 mod keys;
+mod listener;
 mod meaning;
 mod metrics;
 mod problem;
@@ -23,15 +25,13 @@ mod triggers;
 mod view;
 mod workspaces;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::dev::Server;
 pub use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpRequest, HttpServer, Resource, web};
+use actix_web::{HttpRequest, Resource, web};
 
+pub use listener::server;
 pub use problem::Problem;
 
 use crate::access::Access;
@@ -114,6 +114,7 @@ impl Api {
 /// Adds every route behind the door, and the answers to requests that meet none.
 pub fn configure(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
+        let metrics_here = api.settings.server.admin_listen.is_none();
         config.app_data(api);
         config.app_data(web::PathConfig::default().error_handler(|_, _| {
             Problem::parameter("path", "is not valid UTF-8 once it is decoded").into()
@@ -122,6 +123,9 @@ pub fn configure(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
             triggers_and_deliveries(config);
             compose::configure(config);
             hosts_and_stats(config);
+            if metrics_here {
+                metrics_route(config);
+            }
             keys_and_workspaces(config);
             braze::configure(config);
             secrets::configure(config);
@@ -167,8 +171,26 @@ fn hosts_and_stats(config: &mut web::ServiceConfig) {
         .service(resource("/v1/hosts/{host}/purge", "POST").route(web::post().to(hosts::purge)))
         .service(resource("/v1/stats", "GET").route(web::get().to(stats::stats)))
         .service(resource("/healthz", "GET").route(web::get().to(stats::healthz)))
-        .service(resource("/readyz", "GET").route(web::get().to(stats::readyz)))
-        .service(resource("/metrics", "GET").route(web::get().to(metrics::metrics)));
+        .service(resource("/readyz", "GET").route(web::get().to(stats::readyz)));
+}
+
+/// Adds the metrics, which belong to the administration's address where there is one.
+fn metrics_route(config: &mut web::ServiceConfig) {
+    config.service(resource("/metrics", "GET").route(web::get().to(metrics::metrics)));
+}
+
+/// Adds what the administration's address serves.
+fn configure_admin(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config
+            .app_data(api)
+            .service(resource("/healthz", "GET").route(web::get().to(stats::healthz)))
+            .service(resource("/readyz", "GET").route(web::get().to(stats::readyz)));
+        metrics_route(config);
+        config.default_service(web::to(|request: HttpRequest| async move {
+            Problem::no_route(request.path()).response()
+        }));
+    }
 }
 
 fn keys_and_workspaces(config: &mut web::ServiceConfig) {
@@ -204,23 +226,4 @@ fn resource(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
         Problem::method(request.method().as_str(), allow).response()
     }))
-}
-
-/// Binds the front end and answers it with the addresses that it listens on. It runs once it is
-/// awaited or spawned; an error says which address could not be bound.
-pub fn server(settings: &Settings, api: web::Data<Api>) -> io::Result<(Server, Vec<SocketAddr>)> {
-    let listen = settings.server.listen;
-    // What is in flight is let finish by the engine; here it is only the answers that go out.
-    let shutdown_s = settings.server.shutdown_timeout.as_secs().max(1);
-    let server = HttpServer::new(move || {
-        App::new().wrap(from_fn(metrics::count)).configure(configure(api.clone()))
-    })
-    .workers(settings.server.workers.max(1))
-    .client_request_timeout(settings.server.client_timeout)
-    .shutdown_timeout(shutdown_s)
-    .disable_signals()
-    .bind(listen)
-    .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}")))?;
-    let addresses = server.addrs();
-    Ok((server.run(), addresses))
 }

@@ -138,6 +138,54 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", title, detail)
     }
 
+    /// The head of the request is over a limit.
+    pub fn head_too_large(detail: String) -> Self {
+        let title = "The request's head is too large";
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self::new(status, "head-too-large", title, detail)
+    }
+
+    /// The body nests deeper than is taken, from this byte on.
+    pub fn too_deep(max: usize, at: usize) -> Self {
+        let detail = format!(
+            "objects and arrays nest deeper than {max} at byte {at}; make the request flatter"
+        );
+        let title = "The request's JSON nests too deep";
+        Self::new(StatusCode::BAD_REQUEST, "json-too-deep", title, detail)
+    }
+
+    /// The body takes too long to arrive.
+    pub fn too_slow() -> Self {
+        let detail = "the request's body did not arrive in time";
+        let title = "The request took too long";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", title, detail.into())
+    }
+
+    /// There is no room for another connection.
+    pub(super) fn crowded() -> Self {
+        let detail = "there is no room for another connection; come back later";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "too-many-connections", "Too many connections", detail.into())
+            .retry_after(RETRY_SOON_S)
+    }
+
+    /// An address has as many connections as it may.
+    pub(super) fn crowded_address() -> Self {
+        let detail = "this address has as many connections as it may; keep them open and use \
+                      them again";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, "too-many-connections", "Too many connections", detail.into())
+            .retry_after(RETRY_SOON_S)
+    }
+
+    /// A web page sent it that is not named in `server.cors_origins`.
+    pub fn origin() -> Self {
+        let detail = "pages of this origin may not change anything here (server.cors_origins)";
+        let title = "The origin is not allowed";
+        Self::new(StatusCode::FORBIDDEN, "origin-not-allowed", title, detail.into())
+            .at(Place::Header("origin"))
+    }
+
     /// The body is of another kind than the route takes.
     pub fn media_type(detail: String) -> Self {
         let title = "The content type is not supported";
@@ -289,6 +337,10 @@ impl Problem {
         }
         if let Some(allow) = self.allow {
             builder.insert_header((header::ALLOW, allow));
+        }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the body would still be to come.
+            builder.force_close();
         }
         builder.body(self.to_json())
     }

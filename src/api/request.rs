@@ -6,7 +6,10 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
+use super::Api;
+use super::depth::too_deep;
 use super::problem::Problem;
 use crate::admission::explain;
 use crate::model::{DeliveryId, HostName, Timestamp};
@@ -17,6 +20,8 @@ const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1000;
 /// Bytes of a request to the routes that take a small object.
 const SMALL_MAX: usize = 64 << 10;
+/// Bytes of memory that an announced length alone may take.
+const ROOM_AT_FIRST: usize = 1 << 20;
 
 /// An answer in JSON.
 pub(super) fn json(status: actix_web::http::StatusCode, value: &impl Serialize) -> HttpResponse {
@@ -29,13 +34,36 @@ pub(super) fn json(status: actix_web::http::StatusCode, value: &impl Serialize) 
     }
 }
 
-/// Reads a body of at most `max` bytes. One chunk, the common case, is not copied.
+/// Reads a body of at most `max` bytes, in the time that the settings allow for it, and looks how
+/// deep it nests. One chunk, the common case, is not copied.
 pub(super) async fn read_body(
+    request: &HttpRequest,
+    payload: web::Payload,
+    max: usize,
+) -> Result<Bytes, Problem> {
+    vet_encoding(request.headers())?;
+    let api = request.app_data::<web::Data<Api>>().ok_or_else(Problem::unavailable)?;
+    let server = &api.settings.server;
+    let collected = collect(request.headers(), payload, max);
+    let body = timeout(server.request_timeout, collected).await;
+    let body = body.map_err(|_| Problem::too_slow())??;
+    vet_depth(&body, server.max_json_depth)?;
+    Ok(body)
+}
+
+/// Refuses JSON that nests deeper than `max`.
+pub(super) fn vet_depth(json: &[u8], max: usize) -> Result<(), Problem> {
+    match too_deep(json, max) {
+        Some(at) => Err(Problem::too_deep(max, at)),
+        None => Ok(()),
+    }
+}
+
+async fn collect(
     headers: &HeaderMap,
     mut payload: web::Payload,
     max: usize,
 ) -> Result<Bytes, Problem> {
-    vet_encoding(headers)?;
     let too_large = || Problem::too_large(format!("at most {max} bytes are taken"));
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|text| text.parse::<usize>().ok());
@@ -47,7 +75,8 @@ pub(super) async fn read_body(
     if length == Some(first.len()) {
         return Ok(first);
     }
-    let mut body = BytesMut::with_capacity(length.unwrap_or(first.len()));
+    // What is announced is not yet there: memory is taken for what came.
+    let mut body = BytesMut::with_capacity(length.unwrap_or(first.len()).min(ROOM_AT_FIRST));
     let mut chunk = first;
     loop {
         if body.len() + chunk.len() > max {
@@ -98,7 +127,7 @@ pub(super) async fn read_json<T: DeserializeOwned>(
     payload: web::Payload,
 ) -> Result<T, Problem> {
     vet_json_type(request)?;
-    parse_json(&read_body(request.headers(), payload, SMALL_MAX).await?)
+    parse_json(&read_body(request, payload, SMALL_MAX).await?)
 }
 
 /// Reads a small JSON object that may be left out.
@@ -106,7 +135,7 @@ pub(super) async fn read_json_or_nothing<T: DeserializeOwned + Default>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<T, Problem> {
-    let body = read_body(request.headers(), payload, SMALL_MAX).await?;
+    let body = read_body(request, payload, SMALL_MAX).await?;
     if body.is_empty() {
         return Ok(T::default());
     }

@@ -20,7 +20,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     vet_json_type(&request)?;
     let idempotency_key = idempotency_key(request.headers())?;
-    let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
+    let body = read_body(&request, payload, api.settings.server.max_request).await?;
     let traceparent = traceparent(request.headers());
     let hop = hop(request.headers())?;
     let origin = Origin { traceparent, idempotency_key, alone: true, hop };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::problem::{Origin, Problem};
 use super::units::{show_duration, show_size};
-use super::{HostRules, ProxyDns, ProxyScheme, Settings, StoreKind};
+use super::{ClientAuth, HostRules, ProxyDns, ProxyScheme, Settings, StoreKind};
 use crate::config::layers::show_path;
 
 /// Whether nobody but this machine reaches an address.
@@ -22,6 +22,7 @@ pub(super) fn check(
     let mut checks = Checks { origins, failed, problems: Vec::new() };
     checks.store(settings);
     checks.access(settings);
+    checks.tls(settings);
     checks.sizes(settings);
     checks.vault(settings);
     checks.proxy(settings);
@@ -63,6 +64,34 @@ impl Checks<'_> {
                 "leave auth.keys_required out, listen on 127.0.0.1, or say that the network is \
                  closed by other means with auth.open = true"
                     .into(),
+            );
+        }
+    }
+
+    fn tls(&mut self, settings: &Settings) {
+        let tls = &settings.server.tls;
+        let pair = ["server.tls.certificate", "server.tls.key"];
+        match (&tls.certificate, &tls.key) {
+            (Some(_), None) => self.refuse(
+                &[pair[0], pair[1]],
+                "has no key beside it".into(),
+                "name the PEM file of its key in server.tls.key".into(),
+            ),
+            (None, Some(_)) => self.refuse(
+                &[pair[1], pair[0]],
+                "has no certificate beside it".into(),
+                "name the PEM file of the certificate in server.tls.certificate".into(),
+            ),
+            _ => {}
+        }
+        if tls.client_auth == ClientAuth::None {
+            return;
+        }
+        if tls.client_ca.is_none() || tls.certificate.is_none() {
+            self.refuse(
+                &["server.tls.client_auth", "server.tls.client_ca", pair[0]],
+                "asks for certificates that cannot be checked".into(),
+                "name server.tls.client_ca, and server.tls.certificate and server.tls.key".into(),
             );
         }
     }

@@ -52,6 +52,52 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("server.client_timeout", "time for the head of a request to arrive", |all| {
         Slot::Duration(&mut all.server.client_timeout, 100 * MS, 10 * MINUTE)
     }),
+    key("server.request_timeout", "time for a whole request to arrive", |all| {
+        Slot::Duration(&mut all.server.request_timeout, 100 * MS, HOUR)
+    }),
+    key("server.keep_alive", "how long a connection without a request is kept", |all| {
+        Slot::Duration(&mut all.server.keep_alive, SECOND, HOUR)
+    }),
+    key("server.max_headers", "lines of a request's head", |all| {
+        // The parser beneath has room for 96.
+        Slot::Whole(&mut all.server.max_headers, 8, 96)
+    }),
+    key("server.max_head", "a request's head", |all| {
+        // The buffer beneath takes 128 KiB.
+        Slot::Size(&mut all.server.max_head, KIB, 120 * KIB)
+    }),
+    key("server.max_json_depth", "objects and arrays in one another", |all| {
+        // The parser beneath stops at 128 by itself, without a word on where.
+        Slot::Whole(&mut all.server.max_json_depth, 8, 120)
+    }),
+    key("server.max_connections", "connections of all clients", |all| {
+        Slot::Whole(&mut all.server.max_connections, 1, 1_000_000)
+    }),
+    key("server.max_connections_per_address", "connections of one address", |all| {
+        Slot::Whole(&mut all.server.max_connections_per_address, 1, 1_000_000)
+    }),
+    key("server.proxies", "networks that our own proxies connect from", |all| {
+        Slot::Nets(&mut all.server.proxies)
+    }),
+    key("server.http2", "whether HTTP/2 is offered over TLS", |all| {
+        Slot::Switch(&mut all.server.http2)
+    }),
+    key("server.cors_origins", "origins whose pages may read our answers", |all| {
+        Slot::Origins(&mut all.server.cors_origins)
+    }),
+    key("server.admin_listen", "address for metrics and health alone", |all| {
+        Slot::MaybeListen(&mut all.server.admin_listen)
+    }),
+    key("server.tls.certificate", "PEM file of the front end's certificate", |all| {
+        Slot::MaybePath(&mut all.server.tls.certificate)
+    }),
+    key("server.tls.key", "PEM file of its key", |all| Slot::MaybePath(&mut all.server.tls.key)),
+    key("server.tls.client_ca", "PEM file of the authorities of clients", |all| {
+        Slot::MaybePath(&mut all.server.tls.client_ca)
+    }),
+    key("server.tls.client_auth", "whether clients are asked for a certificate", |all| {
+        Slot::ClientAuth(&mut all.server.tls.client_auth)
+    }),
     key("server.shutdown_timeout", "how long a stop waits for what is in flight", |all| {
         Slot::Duration(&mut all.server.shutdown_timeout, Duration::ZERO, HOUR)
     }),

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 mod combine;
 mod egress;
+mod front;
 mod hidden;
 mod keys;
 mod layers;
@@ -77,8 +78,57 @@ pub struct Server {
     pub max_waiting: usize,
     /// Time for a client to send the head of its request.
     pub client_timeout: Duration,
+    /// Time for a client to send a whole request, or to take a stalled answer.
+    pub request_timeout: Duration,
+    /// How long a connection without a request is kept.
+    pub keep_alive: Duration,
+    /// Lines of a request's head.
+    pub max_headers: usize,
+    /// A request's head, in bytes.
+    pub max_head: usize,
+    /// Objects and arrays in one another.
+    pub max_json_depth: usize,
+    /// Connections of all clients.
+    pub max_connections: usize,
+    /// Connections of one address.
+    pub max_connections_per_address: usize,
+    /// Networks that our own proxies and load balancers connect from.
+    pub proxies: Vec<IpNet>,
+    /// Whether HTTP/2 is offered over TLS.
+    pub http2: bool,
+    /// Pages of other origins that may read our answers.
+    pub cors_origins: Vec<String>,
+    /// Address for metrics and health alone.
+    pub admin_listen: Option<SocketAddr>,
+    /// `[server.tls]`
+    pub tls: ServerTls,
     /// How long a stop waits for what is in flight.
     pub shutdown_timeout: Duration,
+}
+
+/// `[server.tls]`: TLS of the front end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerTls {
+    /// PEM file of the certificate and what leads to its root; with it the front end speaks TLS.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key: Option<PathBuf>,
+    /// PEM file of the authorities that clients' certificates are checked against.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients are asked for a certificate.
+    pub client_auth: ClientAuth,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// They are not.
+    #[default]
+    None,
+    /// They are, and may have none; one that they show has to be right.
+    Optional,
+    /// They have to show one.
+    Required,
 }
 
 /// Which engine keeps the data.
@@ -297,6 +347,18 @@ impl Default for Settings {
                 max_batch: 100_000,
                 max_waiting: 1000,
                 client_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(60),
+                keep_alive: Duration::from_secs(75),
+                max_headers: 64,
+                max_head: 32 << 10,
+                max_json_depth: 64,
+                max_connections: 20_000,
+                max_connections_per_address: 1000,
+                proxies: Vec::new(),
+                http2: true,
+                cors_origins: Vec::new(),
+                admin_listen: None,
+                tls: ServerTls::default(),
                 shutdown_timeout: Duration::from_secs(30),
             },
             store: Store {

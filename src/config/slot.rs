@@ -8,8 +8,9 @@ use ipnet::IpNet;
 use toml::Value;
 
 use super::egress::{self, HostList, Proxy, ProxyDns, Source};
+use super::front::{client_auth, nets, origins};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
-use super::{LogFormat, Roots, StoreKind, VaultKey};
+use super::{ClientAuth, LogFormat, Roots, StoreKind, VaultKey};
 use crate::model::HostName;
 
 /// Says of an optional value that there is none, also where the general rules set one.
@@ -69,6 +70,12 @@ pub(super) enum Slot<'a> {
     MaybeWhole(&'a mut Option<u32>, u32, u32),
     Switch(&'a mut bool),
     Listen(&'a mut SocketAddr),
+    MaybeListen(&'a mut Option<SocketAddr>),
+    MaybePath(&'a mut Option<PathBuf>),
+    ClientAuth(&'a mut ClientAuth),
+    Nets(&'a mut Vec<IpNet>),
+    /// Scheme, host and port of web pages.
+    Origins(&'a mut Vec<String>),
     Path(&'a mut PathBuf),
     Kind(&'a mut StoreKind),
     Roots(&'a mut Roots),
@@ -118,6 +125,15 @@ impl Slot<'_> {
             Slot::Listen(_) => {
                 "write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\""
                     .into()
+            }
+            Slot::MaybeListen(_) => {
+                format!("write an IP address and a port, such as \"127.0.0.1:9090\", or \"{NONE}\"")
+            }
+            Slot::MaybePath(_) => format!("write the path of a PEM file, or \"{NONE}\""),
+            Slot::ClientAuth(_) => "write \"none\", \"optional\" or \"required\"".into(),
+            Slot::Nets(_) => "write a list of networks, such as [\"10.0.0.0/8\"]".into(),
+            Slot::Origins(_) => {
+                "write a list of origins, such as [\"https://tools.shop.example\"]".into()
             }
             Slot::Path(_) => "write the path of a directory, such as \"data\"".into(),
             Slot::Kind(_) => "write \"embedded\" or \"memory\"".into(),
@@ -196,6 +212,16 @@ impl Slot<'_> {
                 let refuse = |_| format!("= {value} is not an address with a port");
                 *place = text(value)?.parse().map_err(refuse)?;
             }
+            Slot::MaybeListen(place) if is_none(value) => *place = None,
+            Slot::MaybeListen(place) => {
+                let refuse = |_| format!("= {value} is not an address with a port");
+                *place = Some(text(value)?.parse().map_err(refuse)?);
+            }
+            Slot::MaybePath(place) if is_none(value) => *place = None,
+            Slot::MaybePath(place) => *place = Some(path(value)?),
+            Slot::ClientAuth(place) => *place = client_auth(value)?,
+            Slot::Nets(place) => *place = nets(value)?,
+            Slot::Origins(place) => *place = origins(value)?,
             Slot::Path(place) => *place = path(value)?,
             Slot::Kind(place) => *place = store_kind(value)?,
             Slot::Roots(place) => {
@@ -245,6 +271,16 @@ impl Slot<'_> {
             Slot::MaybeWhole(place, ..) => place.map_or(NONE.into(), Value::from),
             Slot::Switch(place) => Value::Boolean(**place),
             Slot::Listen(place) => place.to_string().into(),
+            Slot::MaybeListen(place) => place.map_or(NONE.into(), |at| at.to_string().into()),
+            Slot::MaybePath(place) => {
+                place.as_ref().map_or(NONE.into(), |path| path.display().to_string().into())
+            }
+            Slot::ClientAuth(ClientAuth::None) => NONE.into(),
+            Slot::ClientAuth(ClientAuth::Optional) => "optional".into(),
+            Slot::ClientAuth(ClientAuth::Required) => "required".into(),
+            Slot::Nets(nets) => {
+                Value::Array(nets.iter().map(|net| Value::from(net.to_string())).collect())
+            }
             Slot::Path(place) => place.display().to_string().into(),
             Slot::Kind(StoreKind::Embedded) => "embedded".into(),
             Slot::Kind(StoreKind::Memory) => "memory".into(),
@@ -256,7 +292,7 @@ impl Slot<'_> {
             Slot::Ports(place) => {
                 Value::Array(place.iter().map(|port| Value::from(u32::from(*port))).collect())
             }
-            Slot::Hosts(hosts) => {
+            Slot::Hosts(hosts) | Slot::Origins(hosts) => {
                 Value::Array(hosts.iter().map(|host| Value::from(host.as_str())).collect())
             }
             Slot::Allow(nets, hosts) => {
@@ -296,7 +332,7 @@ pub(super) fn unfit(value: &Value, wanted: &str) -> String {
     format!("= {value} is of type {}, not {wanted}", value.type_str())
 }
 
-fn text(value: &Value) -> Result<&str, String> {
+pub(super) fn text(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| unfit(value, "a string"))
 }
 

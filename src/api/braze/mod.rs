@@ -146,7 +146,7 @@ impl<'a> Asked<'a> {
         let hop = hop(request.headers())?;
         api.composer.vet_hop(hop).await.map_err(refused)?;
         // A slow client takes no place while its request comes in.
-        let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
+        let body = read_body(request, payload, api.settings.server.max_request).await?;
         let place = api.admission.enter().map_err(refused)?;
         Ok(Self { body, now: api.clock.wall(), hop, _place: place })
     }

@@ -112,7 +112,7 @@ async fn document(
     api: &Api,
 ) -> Result<bytes::Bytes, Problem> {
     vet_json_type(request)?;
-    read_body(request.headers(), payload, api.settings.server.max_request).await
+    read_body(request, payload, api.settings.server.max_request).await
 }
 
 async fn edit(

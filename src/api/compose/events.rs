@@ -35,7 +35,7 @@ pub(super) async fn create(
     vet_json_type(&request)?;
     let key = idempotency_key(request.headers())?;
     let hop = hop(request.headers())?;
-    let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
+    let body = read_body(&request, payload, api.settings.server.max_request).await?;
     let input: Input = parse_json(&body)?;
     vet(&input)?;
     let _place = api.admission.enter()?;

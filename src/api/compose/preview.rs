@@ -44,7 +44,7 @@ pub(super) async fn preview(
     api: Asking,
     (kind, id): (web::Data<Kind>, web::Path<String>),
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
+    let body = read_body(&request, payload, api.settings.server.max_request).await?;
     let sample: Sample = match body.is_empty() {
         true => Sample::default(),
         false => parse_json(&body)?,
@@ -79,7 +79,7 @@ pub(super) async fn test(
 ) -> Result<HttpResponse, Problem> {
     vet_json_type(&request)?;
     let hop = hop(request.headers())?;
-    let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
+    let body = read_body(&request, payload, api.settings.server.max_request).await?;
     let input: TestInput = parse_json(&body)?;
     let sample = Sample {
         properties: input.properties,

@@ -73,7 +73,7 @@ async fn input(
 ) -> Result<Input, Problem> {
     vet_json_type(request)?;
     vet_external_id(id).map_err(|detail| Problem::parameter("external_id", detail))?;
-    parse_json(&read_body(request.headers(), payload, api.settings.server.max_request).await?)
+    parse_json(&read_body(request, payload, api.settings.server.max_request).await?)
 }
 
 fn under_attributes(refusal: Refusal) -> Problem {

@@ -48,7 +48,7 @@ pub(super) async fn dry_run(
     api: Asking,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(request.headers(), payload, api.settings.server.max_request).await?;
+    let body = read_body(&request, payload, api.settings.server.max_request).await?;
     let input: DryRunInput = match body.is_empty() {
         true => DryRunInput::default(),
         false => parse_json(&body)?,
