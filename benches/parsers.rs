@@ -30,8 +30,9 @@ fn trigger(body_bytes: usize) -> Bytes {
 fn vet(criterion: &mut Criterion) {
     let store = MemoryStore::new(StoreLimits { max_pending: 1 });
     let clock = Clock::system();
-    let engine = FakeEngine::new(store.clone(), clock.wall());
-    let admission = Admission::new(store, engine, Arc::new(Settings::default()), clock);
+    let settings = Settings::default();
+    let engine = FakeEngine::new(store.clone(), clock.wall(), &settings);
+    let admission = Admission::new(store, engine, Arc::new(settings), clock);
     let mut group = criterion.benchmark_group("trigger");
     for size in [100, 1 << 10, 64 << 10, 1 << 19] {
         let text = trigger(size);

@@ -237,7 +237,7 @@ fn its_behaviour_can_be_changed_while_it_runs() {
 fn what_is_not_signed_is_refused_where_a_secret_is_set() {
     let secret = hostline::config::parse_secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
     let secret = Some(secret.expect("a secret"));
-    let receiver = start(Behaviour { secret, ..Behaviour::default() });
+    let receiver = start(Behaviour { secret: secret.map(Into::into), ..Behaviour::default() });
     assert_eq!(status(&exchange(&mut connect(&receiver), "a").expect("an answer").0), 401);
 }
 

@@ -96,9 +96,8 @@ fn nothing_of_a_secret_is_left_behind() {
         values.extend(answer["value"].as_str().map(|value| value["whsec_".len()..].to_owned()));
     }
     // What the values become on the wire.
-    for text in [format!("me:u{PLANTED}")] {
-        values.push(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text));
-    }
+    let basic = format!("me:u{PLANTED}");
+    values.push(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, basic));
 
     let mut ids = Vec::new();
     for names in [json!("b"), json!("u"), json!("h"), json!("o"), json!(["s", "p", "c"])] {
@@ -155,6 +154,102 @@ fn nothing_of_a_secret_is_left_behind() {
             assert!(!holds(bytes, value), "{value} is in {place}");
         }
     }
+}
+
+#[test]
+fn the_api_says_what_is_wrong_and_where() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = Server::start(data.path(), &[]);
+    put(
+        &server,
+        &json!({"name": "b", "kind": "bearer", "token": "t", "applies_to": ["a.example"]}),
+    );
+    put(&server, &json!({"name": "s", "kind": "signing"}));
+    let hook = |refs: Value, headers: Value| json!({"webhook": {"url": "https://a.example/", "secret_ref": refs, "headers": headers}});
+    let headers = [("content-type", "application/json")];
+    let json = |value: Value| value.to_string();
+    let cases = [
+        ("GET", "/v1/secrets/no", String::new(), 404, "unknown-secret", ""),
+        ("GET", "/v1/secrets?limit=0", String::new(), 400, "invalid-parameter", "limit"),
+        ("DELETE", "/v1/secrets/no", String::new(), 404, "unknown-secret", ""),
+        ("POST", "/v1/secrets", json(json!({"kind": "ca"})), 400, "invalid-field", "/name"),
+        ("POST", "/v1/secrets", json(json!({"name": "x"})), 400, "invalid-field", ""),
+        (
+            "POST",
+            "/v1/secrets",
+            json(json!({"name": "x", "kind": "bearer", "bogus": 1})),
+            400,
+            "invalid-field",
+            "/bogus",
+        ),
+        ("POST", "/v1/secrets/b/rotate", String::new(), 409, "secret-kind", ""),
+        (
+            "POST",
+            "/v1/secrets/s/rotate",
+            json(json!({"overlap": "1y"})),
+            400,
+            "invalid-field",
+            "/overlap",
+        ),
+        ("POST", "/v1/secrets/s/revoke-old", String::new(), 409, "nothing-to-revoke", ""),
+        (
+            "PUT",
+            "/v1/secrets/s",
+            json(json!({"kind": "bearer", "token": "t"})),
+            409,
+            "secret-kind",
+            "",
+        ),
+        (
+            "PUT",
+            "/v1/secrets/s",
+            json(json!({"kind": "signing", "name": "x"})),
+            400,
+            "invalid-field",
+            "/name",
+        ),
+        ("PATCH", "/v1/secrets/s", String::new(), 405, "method-not-allowed", ""),
+        (
+            "POST",
+            "/v1/triggers",
+            json(hook(json!("no"), json!({}))),
+            400,
+            "invalid-field",
+            "/webhook/secret_ref",
+        ),
+        (
+            "POST",
+            "/v1/triggers",
+            json(hook(json!(null), json!({"Authorization": "x"}))),
+            400,
+            "invalid-field",
+            "/webhook/headers/authorization",
+        ),
+    ];
+    for (method, path, body, status, slug, place) in cases {
+        let answer = server.send(method, path, &headers, body.as_bytes());
+        assert_eq!(answer.status, status, "{method} {path} {body}: {}", answer.text());
+        let problem = answer.json();
+        assert_eq!(problem["type"], format!("/problems/{slug}"), "{problem}");
+        let fault = &problem["errors"][0];
+        let found = fault["pointer"].as_str().or(fault["parameter"].as_str()).unwrap_or("");
+        assert_eq!(found, place, "{problem}");
+    }
+    let replaced = server.send(
+        "PUT",
+        "/v1/secrets/b",
+        &headers,
+        br#"{"kind":"bearer","token":"u","applies_to":["b.example"]}"#,
+    );
+    assert_eq!(replaced.json()["applies_to"], json!(["b.example"]));
+    assert_eq!(replaced.headers["cache-control"], "no-store");
+    let page = server.get("/v1/secrets?limit=1").json();
+    assert_eq!((&page["data"][0]["name"], &page["next"]), (&json!("b"), &json!("b")));
+    let page = server.get("/v1/secrets?limit=1&after=b").json();
+    assert_eq!((&page["data"][0]["name"], &page["next"]), (&json!("s"), &Value::Null));
+    assert_eq!(server.send("DELETE", "/v1/secrets/b", &[], b"").json()["deleted"], true);
+    let named = server.post("/v1/triggers", &hook(json!(["s"]), json!({})).to_string());
+    assert_eq!(named.status, 202, "{}", named.text());
 }
 
 #[test]

@@ -58,10 +58,13 @@ pub(super) struct Granted {
     life: Duration,
 }
 
+/// Workspace and name of a secret.
+type SlotKey = (u32, Arc<str>);
+
 /// All tokens of the process.
 pub(super) struct Tokens {
     clock: Clock,
-    slots: Mutex<HashMap<(u32, Arc<str>), Arc<Slot>>>,
+    slots: Mutex<HashMap<SlotKey, Arc<Slot>>>,
 }
 
 /// The token of one secret.

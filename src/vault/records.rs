@@ -102,7 +102,7 @@ impl Records {
         by: &By<'_>,
         at: Timestamp,
     ) -> Result<Written, StoreError> {
-        let value = change.sealed.map(|sealed| json(sealed));
+        let value = change.sealed.map(json);
         let audit = AuditEntry {
             at,
             workspace: by.workspace,

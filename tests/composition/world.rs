@@ -98,7 +98,7 @@ impl World {
     ) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
-        let engine = FakeEngine::new(store.clone(), NOW);
+        let engine = FakeEngine::new(store.clone(), NOW, &settings);
         let clock = Clock::of_runtime(NOW);
         let shared = Arc::new(settings.clone());
         let api = Api::new(store.clone(), engine.clone(), shared, clock.clone());
@@ -114,7 +114,7 @@ impl World {
     pub async fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
         let settings = Arc::new(self.settings.clone());
-        self.engine = FakeEngine::new(self.store.clone(), NOW);
+        self.engine = FakeEngine::new(self.store.clone(), NOW, &self.settings);
         let (store, clock) = (self.store.clone(), self.clock.clone());
         self.api = Api::new(store, self.engine.clone(), settings, clock);
         self.api.composers().open(0).await.expect("the catalog opens");

@@ -30,12 +30,8 @@ pub struct FakeEngine {
 }
 
 impl FakeEngine {
-    pub fn new(store: Arc<dyn Store>, now: Timestamp) -> Arc<Self> {
-        Self::knowing(store, now, &Settings::default())
-    }
-
     /// An engine whose vault knows the secrets of the settings.
-    pub fn knowing(store: Arc<dyn Store>, now: Timestamp, settings: &Settings) -> Arc<Self> {
+    pub fn new(store: Arc<dyn Store>, now: Timestamp, settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
             vault: Vault::new(store.clone(), settings, Clock::of_runtime(now)),
             store,

@@ -80,7 +80,7 @@ impl House {
         settings.server.workers = 1;
         change(&mut settings);
         let store = FaultyStore::new(StoreLimits { max_pending: settings.store.max_pending });
-        let engine = FakeEngine::knowing(store.clone(), NOW, &settings);
+        let engine = FakeEngine::new(store.clone(), NOW, &settings);
         let clock = Clock::of_runtime(NOW);
         let api = Api::new(store.clone(), engine.clone(), Arc::new(settings.clone()), clock);
         futures::executor::block_on(api.composers().open(0)).expect("the catalog opens");

@@ -44,7 +44,7 @@ impl Door {
         settings.secrets.insert("main".into(), Vec::new());
         let clock = Clock::system();
         let store = MemoryStore::new(StoreLimits { max_pending: 1_000_000 });
-        let engine = FakeEngine::knowing(store.clone(), clock.wall(), &settings);
+        let engine = FakeEngine::new(store.clone(), clock.wall(), &settings);
         Self { store, engine, settings: Arc::new(settings), clock }
     }
 

@@ -265,6 +265,22 @@ fn answers_that_are_neither_success_nor_failure_count_as_attempts() {
 }
 
 #[test]
+fn what_could_not_be_made_ready_is_tried_again_and_not_held_against_the_host() {
+    let mut state = host(60);
+    let unprepared = Outcome::Unprepared { reason: "there is no secret `a`".into() };
+    let mut again = 0;
+    for millis in 1..10_000 {
+        for id in sent(&mut state, at(millis)) {
+            let ruling = state.settle(id, &unprepared, at(millis), 0.5).expect("in flight");
+            assert!(matches!(ruling.verdict, Verdict::Again { retries: 1, .. }));
+            again += 1;
+        }
+    }
+    assert_eq!((again, &state.gate), (60, &Gate::Open));
+    assert_eq!(state.health.counts(at(10_000).moment), (0, 0));
+}
+
+#[test]
 fn a_static_limit_gives_no_burst_after_a_cooldown() {
     let mut rules = HostRules::default();
     rules.limits.requests_per_second = Some(50.0);

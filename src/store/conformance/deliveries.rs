@@ -205,10 +205,11 @@ fn attempts_are_kept_as_given(make: Make<'_>) {
     let timings = Timings { total_us: 12, ..Timings::default() };
     let no_answer = Outcome::NoAnswer { reason: "timed out after 90s".into(), timed_out: true };
     let blocked = Outcome::Blocked { reason: "10.0.0.1 is not allowed".into() };
+    let unprepared = Outcome::Unprepared { reason: "there is no secret `a` any more".into() };
     let first = tried(id, 1, again);
     let mut expected = vec![first.attempt.clone().expect("it has one")];
     get(world.store.settle(vec![first], vec![]));
-    for (number, outcome) in [(2, no_answer), (3, blocked)] {
+    for (number, outcome) in [(2, no_answer), (3, unprepared), (4, blocked)] {
         let attempt = Attempt { number, started: at(3), outcome, timings };
         expected.push(attempt.clone());
         let settlement = Settlement { id, verdict: again, at: at(4), attempt: Some(attempt) };

@@ -344,3 +344,21 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     };
     Ok(Attempt { number: row.get(0)?, started: time(row, 1)?, outcome, timings: detail.timings })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_read_from_rows_of_all_times() {
+        for (rest, expected) in [
+            ("", &[][..]),
+            (r#","secret":"main""#, &["main"]),
+            (r#","secret":"main","more_secrets":["crm","bank"]"#, &["main", "crm", "bank"]),
+        ] {
+            let text = format!(r#"{{"method":"POST","url":"https://a.example/"{rest}}}"#);
+            let head = parse_head(&text).expect("a head");
+            assert_eq!(webhook(head, Bytes::new()).expect("a webhook").secret_refs, expected);
+        }
+    }
+}
