@@ -120,8 +120,11 @@ fn nothing_of_a_secret_is_left_behind() {
     assert!(got.iter().any(|arrival| {
         arrival.headers.get("authorization").is_some_and(|value| value.contains(PLANTED))
     }));
-    let signature = &got.last().expect("arrivals").headers["webhook-signature"];
-    assert!(signature.contains("v1,") && signature.contains("v1a,"), "{signature}");
+    assert!(
+        got.iter()
+            .filter_map(|arrival| arrival.headers.get("webhook-signature"))
+            .any(|signature| signature.contains("v1,") && signature.contains("v1a,"))
+    );
 
     for path in [
         "/v1/secrets",
@@ -165,7 +168,10 @@ fn the_api_says_what_is_wrong_and_where() {
         &json!({"name": "b", "kind": "bearer", "token": "t", "applies_to": ["a.example"]}),
     );
     put(&server, &json!({"name": "s", "kind": "signing"}));
-    let hook = |refs: Value, headers: Value| json!({"webhook": {"url": "https://a.example/", "secret_ref": refs, "headers": headers}});
+    let hook = |refs: Value, headers: Value| {
+        let webhook = json!({"url": "https://a.example/", "secret_ref": refs, "headers": headers});
+        json!({"webhook": webhook})
+    };
     let headers = [("content-type", "application/json")];
     let json = |value: Value| value.to_string();
     let cases = [

@@ -1,5 +1,5 @@
-//! What the real binary signs is verified by the reference packages of Standard Webhooks: the crate,
-//! and those of npm and PyPI (`tests/signing/install` fetches them). None of them knows `v1a`, nor
+//! What the real binary signs is verified by the reference packages of Standard Webhooks: the
+//! crate, and those of npm and PyPI (`tests/signing/install` fetches them). None of them knows `v1a`, nor
 //! bodies that are no text; node's own crypto stands in there, which shares no code with ours.
 //!
 //! What is not installed is skipped and said; in CI (`CI=true`) that is a failure.

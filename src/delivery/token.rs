@@ -28,8 +28,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_MAX: usize = 64 << 10;
 /// Bytes of a token: what receivers commonly take as one header.
 const TOKEN_MAX: usize = 16 << 10;
-/// Life of a token that does not say (RFC 6749 recommends that it does). One that ends earlier costs
-/// one 401, which fetches another.
+/// Life of a token that does not say (RFC 6749 recommends that it does). One that ends earlier
+/// costs one 401, which fetches another.
 const LIFE_DEFAULT: Duration = Duration::from_secs(300);
 /// No token is believed to live longer, so that what was revoked is noticed.
 const LIFE_MAX: Duration = Duration::from_secs(24 * 3600);

@@ -53,8 +53,8 @@ impl Vault {
         Ok(chosen)
     }
 
-    /// Refuses a webhook that names a secret that is not there, two that cannot go together, or that
-    /// gives a header itself which a credential sets.
+    /// Refuses a webhook that names a secret that is not there, two that cannot go together, or
+    /// that gives a header itself which a credential sets.
     pub fn vet(
         &self,
         workspace: u32,

@@ -1,8 +1,8 @@
 //! What must not be known: signing secrets and credentials, sealed where they are stored.
 //!
 //! The vault holds them opened in memory, where every thread reads them without waiting, and as
-//! sealed records in the store. It decides which of them apply to a webhook; what a sender does with
-//! them is the sender's affair. Secrets are read when something is sent, never when it is accepted,
+//! sealed records in the store. It decides which of them apply to a webhook; what a sender does
+//! with them is the sender's affair. Secrets are read when something is sent, never when it is accepted,
 //! so that a rotated one is used by retries too.
 
 mod applies;

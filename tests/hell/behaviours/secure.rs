@@ -168,7 +168,9 @@ fn certificates(authority: &Authority) -> Vec<Behaviour> {
         shown(
             "wants a certificate of ours",
             authority.serves_the_known_only(),
-            NoAnswer("TLS failed: the receiver sent alert CertificateRequired"),
+            NoAnswer(
+                "TLS failed: the receiver wants a client certificate, and none is stored for it",
+            ),
         ),
     ]
 }
