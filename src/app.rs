@@ -353,6 +353,11 @@ impl Front {
         self.admin
     }
 
+    /// Who may come in.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// Ends its connections once their answers are out.
     pub async fn stop(self) {
         self.handle.stop(true).await;

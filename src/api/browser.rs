@@ -50,6 +50,8 @@ fn vet_host(host: Option<&str>, settings: &Settings) -> Result<(), Problem> {
     if settings.auth.open && allowed.is_empty() {
         return Ok(());
     }
+    // What is ourselves to webhooks is so to their requests.
+    let mut own = allowed.iter().chain(&settings.compose.own_hosts);
     // No browser leaves it out.
     let Some(host) = host else { return Ok(()) };
     let known = HostName::parse(host).is_some_and(|host| {
@@ -59,7 +61,7 @@ fn vet_host(host: Option<&str>, settings: &Settings) -> Result<(), Problem> {
         address.parse::<std::net::IpAddr>().is_ok()
             || name == "localhost"
             || name.ends_with(".localhost")
-            || allowed.iter().any(|known| HostName::from_normalised(known).without_port() == name)
+            || own.any(|own| HostName::from_normalised(own).without_port() == name)
     });
     if known { Ok(()) } else { Err(Problem::foreign_host()) }
 }
@@ -122,6 +124,8 @@ mod tests {
         }
         settings.auth.hosts = vec!["hostline.internal".into()];
         assert_eq!(get("hostline.internal:8080", &settings), 200);
+        settings.compose.own_hosts = vec!["hooks.internal:8080".into()];
+        assert_eq!(get("hooks.internal:8080", &settings), 200);
         assert_eq!(get("other.internal", &settings), 421);
         settings.auth.open = true;
         assert_eq!(get("other.internal", &settings), 421);

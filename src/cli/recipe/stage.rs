@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::book::{Document, Recipe};
 use super::verdict::Seen;
+use crate::access::{Caller, KeyText, NewKey};
 use crate::app::{Front, Running, http_senders, open_store};
 use crate::cli::receiver::{Behaviour, Received, Receiver};
 use crate::clock::Clock;
@@ -27,6 +28,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// More than any recipe leaves in the activity log.
 const LOG_PAGE: usize = 100;
 
+/// What recipes write where a key of this server belongs.
+const KEY_PLACE: &str = "HOSTLINE_API_KEY";
+
 /// A server and a receiver.
 pub struct Stage {
     running: Running,
@@ -36,6 +40,8 @@ pub struct Stage {
     client: awc::Client,
     directory: PathBuf,
     own_host: Option<String>,
+    /// Stands for `HOSTLINE_API_KEY` where the recipe calls the server itself.
+    key: Option<KeyText>,
     /// Path of each document that was created, by its name.
     created: HashMap<String, String>,
 }
@@ -61,8 +67,12 @@ impl Stage {
         let running = started.map_err(|error| error.to_string())?;
         let front = Front::start(&running).await.map_err(|error| error.to_string())?;
         let (client, own_host) = (awc::Client::default(), recipe.own_host.clone());
+        let key = match own_host {
+            Some(_) => Some(own_key(&front).await?),
+            None => None,
+        };
         let created = HashMap::new();
-        Ok(Self { running, front, receiver, seen, client, directory, own_host, created })
+        Ok(Self { running, front, receiver, seen, client, directory, own_host, key, created })
     }
 
     /// Where the server listens.
@@ -84,7 +94,11 @@ impl Stage {
 
     /// Creates a document with its hosts mapped, and launches it where its kind is launched.
     pub async fn create(&mut self, document: &Document) -> Result<(), String> {
-        let value = document.with_urls(&|url| self.map(url));
+        let mut value = document.with_urls(&|url| self.map(url));
+        if let Some(key) = &self.key {
+            let text = value.to_string().replace(KEY_PLACE, key.reveal());
+            value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        }
         let made = self.post(document.path(), &value).await?;
         let id = made["id"].as_str().ok_or_else(|| format!("no id in {made}"))?;
         let path = format!("{}/{id}", document.path());
@@ -194,6 +208,18 @@ fn behaviour(recipe: &Recipe) -> Behaviour {
         None => (200, "{}".to_owned()),
     };
     Behaviour { status, body: body.into(), ..Behaviour::default() }
+}
+
+/// A key for the webhooks that come back to this server.
+async fn own_key(front: &Front) -> Result<KeyText, String> {
+    let scopes = ["triggers:write", "recipients:write", "events:write"];
+    let new = NewKey {
+        name: "recipe".into(),
+        scopes: scopes.map(str::to_owned).into(),
+        ..NewKey::default()
+    };
+    let made = front.access().create_key(&Caller::command_line(), new).await;
+    Ok(made.map_err(|error| format!("no key: {error}"))?.text)
 }
 
 /// Several stages may stand in one process: tests play side by side.
