@@ -12,8 +12,8 @@ const SECOND_NS: f64 = 1e9;
 /// A rate with a burst. Says of each unit whether it may pass now, else when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gcra {
-    /// Time that one unit takes up.
-    interval: Duration,
+    /// Time that one unit takes up, in nanoseconds: plain numbers, since every request is ruled.
+    interval_ns: u64,
     /// Units that may pass at once after a pause; 1 or more.
     burst: u32,
     /// When all that has passed is paid for; with the burst left whole, this is past.
@@ -26,9 +26,8 @@ impl Gcra {
     pub fn new(per_second: f64, burst: u32) -> Self {
         let nanos = (SECOND_NS / per_second.max(f64::MIN_POSITIVE)).round();
         // A century is as good as never, and stays far from the end of the clock.
-        let nanos = nanos.clamp(1.0, 3.2e18) as u64;
-        let interval = Duration::from_nanos(nanos);
-        Self { interval, burst: burst.max(1), paid_at: Moment::ORIGIN }
+        let interval_ns = nanos.clamp(1.0, 3.2e18) as u64;
+        Self { interval_ns, burst: burst.max(1), paid_at: Moment::ORIGIN }
     }
 
     /// Lets `n` units pass, or says after how long they may. More than a burst passes when the
@@ -51,9 +50,9 @@ impl Gcra {
 
     /// Whole units that may pass now.
     pub fn remaining(&self, now: Moment) -> u32 {
-        let whole = self.cost(u64::from(self.burst));
-        let free = whole.saturating_sub(self.full_in(now));
-        let units = free.as_nanos() / self.interval.as_nanos();
+        let whole_ns = self.interval_ns.saturating_mul(u64::from(self.burst));
+        let owed_ns = self.paid_at.as_nanos().saturating_sub(now.as_nanos());
+        let units = whole_ns.saturating_sub(owed_ns) / self.interval_ns;
         u32::try_from(units).unwrap_or(u32::MAX).min(self.burst)
     }
 
@@ -73,8 +72,7 @@ impl Gcra {
     }
 
     fn cost(&self, n: u64) -> Duration {
-        let nanos = self.interval.as_nanos().saturating_mul(u128::from(n));
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        Duration::from_nanos(self.interval_ns.saturating_mul(n))
     }
 }
 
