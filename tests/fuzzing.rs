@@ -31,6 +31,8 @@ const RUNS: u64 = 1_500;
 const KEPT_MIN: usize = 30;
 /// No input of a few KiB takes so long, on the busiest machine.
 const SLOW: Duration = Duration::from_secs(10);
+/// An input that takes longer is written out: a second may be a way to stop a server.
+const SHOWN_SLOW: Duration = Duration::from_millis(500);
 /// Inputs that are fed to a target before the next of its row has its turn.
 const TURN: u64 = 50;
 /// Inputs with something new that are written out, for a person to keep.
@@ -139,6 +141,10 @@ impl Fed {
         let from = format!("run {} of seed {}", self.runs, wish.seed);
         let took = judge(self.name, self.target, &input, &from);
         self.took += took;
+        if took > SHOWN_SLOW && took > self.slowest {
+            let file = write_out("slow", self.name, &input);
+            println!("{}: {took:?} for {}", self.name, file.display());
+        }
         self.slowest = self.slowest.max(took);
         self.runs += 1;
         let before = self.noted.len();

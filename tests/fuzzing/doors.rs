@@ -39,10 +39,14 @@ pub struct Door {
 
 impl Door {
     pub fn new() -> Self {
+        Self::at(Clock::system())
+    }
+
+    /// A door whose time is `clock`'s.
+    pub fn at(clock: Clock) -> Self {
         let mut settings = Settings::default();
         settings.sender.ports = Vec::new();
         settings.secrets.insert("main".into(), Vec::new());
-        let clock = Clock::system();
         let store = MemoryStore::new(StoreLimits { max_pending: 1_000_000 });
         let engine = FakeEngine::new(store.clone(), clock.wall(), &settings);
         Self { store, engine, settings: Arc::new(settings), clock }

@@ -39,21 +39,28 @@ pub const TARGETS: &[&[(&str, Target)]] = &[
 ];
 
 /// Words that tell one kind of error from another.
-const WORDS_NOTED: usize = 3;
+const WORDS_NOTED: usize = 5;
 
 thread_local! {
     static NOTED: RefCell<HashSet<u64>> = RefCell::default();
 }
 
-/// Notes what an input led to: a kind of error, a way that was taken. Numbers, what stands in quotes
-/// and all but the first words make no difference. An input that leads to something new is worth
-/// going on from.
+/// Notes what an input led to: a kind of error, a way that was taken. Only the first words outside
+/// quotes count, since what stands in quotes is the input's own. An input that leads to something
+/// new is worth going on from.
 pub fn note(what: &str) {
-    let parts = what.split(['"', '`', '\'']).step_by(2);
-    let words = parts.flat_map(|part| part.split_whitespace());
+    let quotes = ['"', '`', '\''];
+    let ahead = what.split(quotes).next().unwrap_or_default();
+    let part = if ahead.trim().is_empty() { what.rsplit(quotes).next() } else { Some(ahead) };
+    let words = part.unwrap_or_default().split_whitespace();
     let plain = words.filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()));
     let hash = xxh3_64(plain.take(WORDS_NOTED).collect::<String>().as_bytes());
     NOTED.with_borrow_mut(|noted| noted.insert(hash));
+}
+
+/// Notes a way that was taken, word for word: nothing in it is the input's own.
+pub fn mark(way: &str) {
+    NOTED.with_borrow_mut(|noted| noted.insert(xxh3_64(way.as_bytes())));
 }
 
 /// What was noted since this was last asked.
