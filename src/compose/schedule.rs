@@ -96,6 +96,12 @@ impl CronPattern {
         if text.chars().count() > PATTERN_MAX {
             return Err(format!("is longer than {PATTERN_MAX} characters"));
         }
+        // croner takes an empty item for none, and looks for a time of nothing for minutes.
+        if text.split_whitespace().any(|field| field.split(',').any(str::is_empty)) {
+            return Err(
+                "has a comma with nothing before or after it; list values as in \"1,15\"".into()
+            );
+        }
         let parser =
             CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let cron = parser.parse(text).map_err(|error| {

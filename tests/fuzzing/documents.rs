@@ -53,7 +53,7 @@ fn written<T: Serialize>(text: &[u8], parse: fn(&[u8]) -> Result<T, Vec<Fault>>)
 
 /// Wants a document to be written as it was; answers whether it is to the last digit, which the
 /// parser of numbers may lose.
-fn alike(document: &impl Serialize, before: &[u8]) -> bool {
+pub fn alike(document: &impl Serialize, before: &[u8]) -> bool {
     let now = serde_json::to_vec(document).expect("plain data");
     let (Ok(old), Ok(new)) = (serde_json::from_slice(before), serde_json::from_slice(&now)) else {
         return now == before;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::{BAD_REQUEST, BrazeError, NO_MESSAGE};
 use super::fields::{Fields, wrong_kind};
+use crate::admission::push_token;
 
 /// Documented methods of a webhook message.
 const METHODS: [&str; 4] = ["POST", "PUT", "DELETE", "GET"];
@@ -88,10 +89,13 @@ fn read(mut fields: Fields) -> Result<Message, BrazeError> {
 }
 
 fn headers(fields: &mut Fields) -> Result<Map<String, Value>, BrazeError> {
-    let at = fields.at("request_headers");
     let headers = fields.object("request_headers")?.unwrap_or_default();
     match headers.iter().find(|(_, value)| !value.is_string()) {
-        Some((name, value)) => Err(wrong_kind(&format!("{at}/{name}"), value, "a string")),
+        Some((name, value)) => {
+            let mut pointer = fields.at("request_headers");
+            push_token(&mut pointer, name);
+            Err(wrong_kind(&pointer, value, "a string"))
+        }
         None => Ok(headers),
     }
 }
@@ -173,8 +177,8 @@ mod tests {
                 "/messages/webhook/request_method is \"BREW\", not one of POST, PUT, DELETE, GET",
             ),
             (
-                json!({"webhook": {"url": "u", "request_method": "GET", "request_headers": {"a": 1}}}),
-                "/messages/webhook/request_headers/a is a number, not a string",
+                json!({"webhook": {"url": "u", "request_method": "GET", "request_headers": {"a/b": 1}}}),
+                "/messages/webhook/request_headers/a~1b is a number, not a string",
             ),
             (
                 json!({"webhook": {"url": "u", "request_method": "POST", "body": {"a": 1}}}),

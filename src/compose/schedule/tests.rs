@@ -77,6 +77,9 @@ fn what_never_fires_or_is_no_pattern_is_refused() {
     for (pattern, words) in [
         ("0 0 30 2 *", "never fires"),
         ("0 0 31 4,6,9,11 *", "never fires"),
+        (", * * * *", "a comma with nothing"),
+        ("0 9 1,,15 * *", "a comma with nothing"),
+        ("0 9 * * 1,", "a comma with nothing"),
         ("", "such as"),
         ("* * * *", "such as"),
         ("60 * * * *", "such as"),
