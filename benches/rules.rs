@@ -46,6 +46,7 @@ fn pending(seq: u64, webhook: &Arc<Webhook>) -> Pending {
         retries: 0,
         ordered: false,
         size: 200,
+        campaign: None,
         webhook: Some(webhook.clone()),
     }
 }

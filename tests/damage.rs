@@ -233,9 +233,14 @@ fn walk(store: &EmbeddedStore) -> Walk {
         return Walk { failed: true, ..walk };
     };
     for wakeup in wakeups {
-        let page = block_on(store.page(wakeup.number, 1_000));
+        let page = block_on(store.page(wakeup.number, None, 1_000));
         walk.failed |= page.is_err();
-        let ids = page.unwrap_or_default().into_iter().map(|entry| entry.id).collect();
+        let ids = page
+            .unwrap_or_default()
+            .into_iter()
+            .flat_map(|page| page.rows)
+            .map(|row| row.id)
+            .collect();
         let webhooks = block_on(store.fetch(ids));
         walk.failed |= webhooks.is_err();
         let webhooks = webhooks.unwrap_or_default();

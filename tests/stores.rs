@@ -206,3 +206,55 @@ fn a_long_read_stalls_no_commit() {
     }
     assert_eq!(seen, 10, "the reader sees what was there when it began");
 }
+
+/// What the file was before hosts' queues were kept by workspace.
+const BEFORE_LANES: &str = "
+    DROP INDEX delivery_pending;
+    CREATE INDEX delivery_pending ON delivery (host, due) WHERE state = 0;
+    DROP INDEX delivery_parked;
+    CREATE INDEX delivery_parked ON delivery (expires, host) WHERE state = 1;
+    PRAGMA user_version = 4;
+";
+
+#[test]
+fn a_file_from_before_workspaces_were_lanes_is_opened_and_keeps_what_is_owed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).expect("opened");
+    let keyed = |random| Delivery { ordering_key: Some("k".into()), ..delivery(&*store, random) };
+    accept(&*store, keyed(1));
+    accept(&*store, keyed(2));
+    accept(&*store, Delivery { workspace: 5, ..delivery(&*store, 3) });
+    block_on(store.close()).expect("closed");
+    drop(store);
+    let file = Connection::open(directory.path().join(DATABASE_FILE)).expect("a file");
+    file.execute_batch(BEFORE_LANES).expect("as it was");
+    drop(file);
+    let store = open(directory.path()).expect("opened");
+    let host = HostName::from_normalised("shop.example");
+    let number = block_on(store.number(host)).expect("a number");
+    let pages = block_on(store.page(number, None, 10)).expect("paged");
+    let shape: Vec<_> = pages.iter().map(|page| (page.lane, page.rows.len())).collect();
+    assert_eq!(shape, [(0, 1), (5, 1)]);
+    assert_eq!((store.pending_of_lane(0), store.pending_of_lane(5)), (2, 1));
+}
+
+#[test]
+fn what_a_workspace_is_owed_is_counted_exactly_over_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).expect("opened");
+    for random in 0..30 {
+        let ordering_key = (random % 3 == 0).then(|| "k".to_owned());
+        let workspace = random as u32 % 2;
+        accept(&*store, Delivery { ordering_key, workspace, ..delivery(&*store, random) });
+    }
+    let ended = delivery(&*store, 1).id;
+    let verdict = Verdict::End(End::Delivered);
+    let at = Timestamp::from_millis(1_795_503_601_000);
+    let settlement = Settlement { id: ended, verdict, at, attempt: None };
+    block_on(store.settle(vec![settlement], Vec::new())).expect("settled");
+    let owed = |store: &EmbeddedStore| [0, 1, 2].map(|lane| store.pending_of_lane(lane));
+    assert_eq!(owed(&store), [15, 14, 0]);
+    block_on(store.close()).expect("closed");
+    drop(store);
+    assert_eq!(owed(&open(directory.path()).expect("opened")), [15, 14, 0]);
+}

@@ -293,7 +293,7 @@ impl HostActor {
         self.ledger.page_asked();
         let busy = self.state.in_flight() as usize + self.ledger.len();
         let limit = self.state.queue().capacity() + busy;
-        let page = self.shard.around.store.page(self.number, limit);
+        let page = self.shard.around.store.page(self.number, None, limit);
         let address = context.address();
         actix_rt::spawn(async move {
             let _gone = address.send(Paged(page.await, limit)).await;

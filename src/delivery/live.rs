@@ -191,10 +191,10 @@ impl Parts {
         let mut purged = 0;
         loop {
             let out = self.in_flight_of(number, &host).await;
-            let page = self.around.store.page(number, PURGE + out.len()).await?;
-            let meant = page.iter().filter(|e| workspace.is_none_or(|lane| e.lane == lane));
+            let pages = self.around.store.page(number, workspace, PURGE + out.len()).await?;
+            let rows = pages.iter().flat_map(|page| &page.rows);
             let ids: Vec<DeliveryId> =
-                meant.map(|entry| entry.id).filter(|id| !out.contains(id)).collect();
+                rows.map(|entry| entry.id).filter(|id| !out.contains(id)).take(PURGE).collect();
             if ids.is_empty() {
                 return Ok(purged);
             }

@@ -92,8 +92,12 @@ impl Provenance {
     /// The id that its sends and their ends are counted under, and the part of it: variant or
     /// step, then the template's version. `None` when nothing is counted.
     pub fn counted(&self) -> Option<(&str, String)> {
-        let subject = self.campaign.as_deref().or(self.canvas.as_deref())?;
-        Some((subject, self.part()))
+        Some((self.subject()?, self.part()))
+    }
+
+    /// The id of the campaign or canvas.
+    pub fn subject(&self) -> Option<&str> {
+        self.campaign.as_deref().or(self.canvas.as_deref())
     }
 
     /// Variant or step, then the template's version: `A`, `welcome`, `A welcome@3`, or nothing.
@@ -168,6 +172,8 @@ pub struct Pending {
     pub ordered: bool,
     /// About how many bytes its webhook takes.
     pub size: u32,
+    /// Id of the campaign or canvas that it is counted under.
+    pub campaign: Option<Arc<str>>,
     /// The webhook, unless it was left in the store.
     pub webhook: Option<Arc<Webhook>>,
 }
@@ -191,6 +197,7 @@ impl Pending {
             retries: 0,
             ordered: delivery.ordering_key.is_some(),
             size: u32::try_from(delivery.webhook.size()).unwrap_or(u32::MAX),
+            campaign: delivery.provenance.as_deref().and_then(Provenance::subject).map(Arc::from),
             webhook: Some(delivery.webhook.clone()),
         }
     }

@@ -344,6 +344,7 @@ mod tests {
             retries: 0,
             ordered: false,
             size: 10,
+            campaign: None,
             webhook: None,
         }
     }

@@ -4,6 +4,7 @@
 mod deliveries;
 mod hosts;
 mod keys;
+mod lanes;
 mod lists;
 mod records;
 mod world;
@@ -17,6 +18,7 @@ use crate::store::Store;
 pub fn exercise(make: impl Fn() -> Arc<dyn Store>) {
     deliveries::exercise(&make);
     keys::exercise(&make);
+    lanes::exercise(&make);
     hosts::exercise(&make);
     lists::exercise(&make);
     records::exercise(&make);

@@ -4,23 +4,23 @@
 mod records;
 mod state;
 
-use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 
-use self::state::{Fresh, State};
+use self::state::{Fresh, Queue, State};
 use crate::model::{
     Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Settlement, StoredState,
     Timestamp, Webhook,
 };
 use crate::store::{
     Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
-    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, Page, PendingSink, Place,
-    QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts, StoreError,
-    StoreFuture, StoreHealth, StoreLimits, Wakeup,
+    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink,
+    Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts,
+    StoreError, StoreFuture, StoreHealth, StoreLimits, Wakeup, rows_of_each,
 };
 
 /// The engine in memory.
@@ -129,11 +129,24 @@ impl DeliveryStore for MemoryStore {
         })
     }
 
-    fn page(&self, host: HostNumber, limit: usize) -> StoreFuture<Vec<Pending>> {
+    fn page(
+        &self,
+        host: HostNumber,
+        lane: Option<u32>,
+        limit: usize,
+    ) -> StoreFuture<Vec<LanePage>> {
         self.read(|state| {
-            let queue = state.queues.get(&host).into_iter().flatten();
-            let rows = queue.filter_map(|(_, seq)| Some((*seq, state.rows.get(seq)?)));
-            rows.take(limit).map(|(seq, row)| row.pending(seq)).collect()
+            let lanes =
+                state.lanes_of(host).filter(|(found, _)| lane.is_none_or(|it| it == *found));
+            let lanes: Vec<(u32, &Queue)> = lanes.collect();
+            let limit = rows_of_each(lanes.len(), limit);
+            let page = |(lane, queue): (u32, &Queue)| {
+                let rows = queue.iter().filter_map(|(_, seq)| Some((*seq, state.rows.get(seq)?)));
+                let rows: Vec<Pending> =
+                    rows.take(limit).map(|(seq, row)| row.pending(seq)).collect();
+                LanePage { lane, full: rows.len() >= limit, rows }
+            };
+            lanes.into_iter().map(page).collect()
         })
     }
 
@@ -146,13 +159,14 @@ impl DeliveryStore for MemoryStore {
 
     fn wakeups(&self, after: Option<HostNumber>, limit: usize) -> StoreFuture<Vec<Wakeup>> {
         self.read(|state| {
-            let later = |number: &HostNumber| after.is_none_or(|after| *number > after);
-            let queues = state.queues.iter().filter(|(number, _)| later(number));
-            let wakeup = |(number, queue): (&HostNumber, &BTreeSet<(Timestamp, u64)>)| {
-                let (due, _) = *queue.first()?;
-                Some(Wakeup { number: *number, name: state.name_of(*number)?, due })
+            let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let hosts = state.hosts.range((after, Bound::Unbounded)).map(|(number, _)| *number);
+            let wakeup = |number: HostNumber| {
+                let queues = state.lanes_of(number);
+                let due = queues.filter_map(|(_, queue)| Some(queue.first()?.0)).min()?;
+                Some(Wakeup { number, name: state.name_of(number)?, due })
             };
-            queues.filter_map(wakeup).take(limit).collect()
+            hosts.filter_map(wakeup).take(limit).collect()
         })
     }
 
@@ -205,6 +219,10 @@ impl DeliveryStore for MemoryStore {
 
     fn pending_of(&self, host: HostNumber) -> u64 {
         self.lock().pending_of(host)
+    }
+
+    fn pending_of_lane(&self, workspace: u32) -> u64 {
+        self.lock().owed.get(&workspace).copied().unwrap_or(0)
     }
 
     fn health(&self) -> StoreHealth {

@@ -226,6 +226,25 @@ pub struct HostInterval {
     pub to: Option<Timestamp>,
 }
 
+/// The first pending deliveries of one lane of a host.
+#[derive(Clone, Debug)]
+pub struct LanePage {
+    /// The workspace's number.
+    pub lane: u32,
+    /// In `(due, seq)` order.
+    pub rows: Vec<Pending>,
+    /// Whether more may be behind them.
+    pub full: bool,
+}
+
+/// Rows that a page of many lanes has in all, unless each has but one.
+pub const PAGE_ROWS: usize = 10_000;
+
+/// How many rows each of `lanes` shows in one page of at most `limit` rows a lane.
+pub(crate) fn rows_of_each(lanes: usize, limit: usize) -> usize {
+    (limit.max(PAGE_ROWS) / lanes.max(1)).clamp(1, limit.max(1))
+}
+
 /// A host that has pending work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wakeup {
@@ -291,9 +310,12 @@ pub trait DeliveryStore: Send + Sync + 'static {
     fn settle(&self, settlements: Vec<Settlement>, hosts: Vec<HostUpdate>)
     -> StoreFuture<Released>;
 
-    /// The first `limit` pending deliveries of a host in `(due, seq)` order, due or not, without
-    /// their webhooks. Never skips a committed one.
-    fn page(&self, host: HostNumber, limit: usize) -> StoreFuture<Vec<Pending>>;
+    /// The first `limit` pending deliveries of each lane of a host, or of the one asked for, in
+    /// `(due, seq)` order, due or not, without their webhooks; lanes in order of number, those
+    /// without any left out. Never skips a committed one. Of very many lanes at once each shows
+    /// fewer, at least one, so that all together stay within about [`PAGE_ROWS`].
+    fn page(&self, host: HostNumber, lane: Option<u32>, limit: usize)
+    -> StoreFuture<Vec<LanePage>>;
 
     /// Webhooks of these deliveries; ids that are unknown are left out.
     fn fetch(&self, ids: Vec<DeliveryId>) -> StoreFuture<Vec<(DeliveryId, Arc<Webhook>)>>;
@@ -328,6 +350,9 @@ pub trait DeliveryStore: Send + Sync + 'static {
 
     /// Pending deliveries of one host, from memory.
     fn pending_of(&self, host: HostNumber) -> u64;
+
+    /// Pending and parked deliveries of one workspace over all hosts, from memory; exact.
+    fn pending_of_lane(&self, workspace: u32) -> u64;
 
     /// How the store is doing.
     fn health(&self) -> StoreHealth;
@@ -391,15 +416,15 @@ pub trait QueryStore: Send + Sync + 'static {
     /// How many deliveries a filter matches, counting at most to `max`.
     fn count(&self, filter: DeliveryFilter, max: u64) -> StoreFuture<u64>;
 
-    /// Pending deliveries of its host that come before this one in `(due, seq)` order, counting at
-    /// most to `max`; and, when it is parked, the id of the ordering key's head.
+    /// Pending deliveries of its host and lane that come before this one in `(due, seq)` order,
+    /// counting at most to `max`; and, when it is parked, the id of the ordering key's head.
     fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>>;
 }
 
 /// Where a pending or parked delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Pending ones of the host before it.
+    /// Pending ones of the host and lane before it.
     pub ahead: u64,
     /// The delivery that holds its ordering key, when it is parked.
     pub behind: Option<DeliveryId>,

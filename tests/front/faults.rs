@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use hostline::model::{
-    Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Settlement, Timestamp,
-    Webhook,
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, Timestamp, Webhook,
 };
 use hostline::store::memory::MemoryStore;
 use hostline::store::*;
@@ -63,8 +62,13 @@ impl DeliveryStore for FaultyStore {
     fn settle(&self, s: Vec<Settlement>, hosts: Vec<HostUpdate>) -> StoreFuture<Released> {
         self.inner.settle(s, hosts)
     }
-    fn page(&self, host: HostNumber, limit: usize) -> StoreFuture<Vec<Pending>> {
-        self.inner.page(host, limit)
+    fn page(
+        &self,
+        host: HostNumber,
+        lane: Option<u32>,
+        limit: usize,
+    ) -> StoreFuture<Vec<LanePage>> {
+        self.inner.page(host, lane, limit)
     }
     fn fetch(&self, ids: Vec<DeliveryId>) -> StoreFuture<Vec<(DeliveryId, Arc<Webhook>)>> {
         self.inner.fetch(ids)
@@ -92,6 +96,9 @@ impl DeliveryStore for FaultyStore {
     }
     fn pending_of(&self, host: HostNumber) -> u64 {
         self.inner.pending_of(host)
+    }
+    fn pending_of_lane(&self, workspace: u32) -> u64 {
+        self.inner.pending_of_lane(workspace)
     }
     fn health(&self) -> StoreHealth {
         let refusing = self.refusing.lock().unwrap().clone();

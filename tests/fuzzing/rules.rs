@@ -56,6 +56,7 @@ fn pending(seq: u64) -> Pending {
         retries: 0,
         ordered: false,
         size: 200,
+        campaign: None,
         webhook: Some(webhook.into()),
     }
 }

@@ -6,15 +6,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 use hostline::model::{
-    Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Settlement, Timestamp,
-    Webhook,
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, Timestamp, Webhook,
 };
 use hostline::store::memory::MemoryStore;
 use hostline::store::{
     Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
-    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, Page, PendingSink, Place,
-    QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts, StoreError,
-    StoreFuture, StoreHealth, Wakeup,
+    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink,
+    Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts,
+    StoreError, StoreFuture, StoreHealth, Wakeup,
 };
 
 use crate::world::World;
@@ -127,7 +126,12 @@ impl DeliveryStore for Faulty {
         self.call(true, |store| store.settle(settlements, hosts))
     }
 
-    fn page(&self, host: HostNumber, limit: usize) -> StoreFuture<Vec<Pending>> {
+    fn page(
+        &self,
+        host: HostNumber,
+        lane: Option<u32>,
+        limit: usize,
+    ) -> StoreFuture<Vec<LanePage>> {
         let breaks = self.set(|mood| {
             let breaks = mood.breaks > 0;
             mood.breaks = mood.breaks.saturating_sub(1);
@@ -137,7 +141,7 @@ impl DeliveryStore for Faulty {
             self.world.actor_died(host);
             panic!("simulated: the store breaks its caller");
         }
-        self.call(false, move |store| store.page(host, limit))
+        self.call(false, move |store| store.page(host, lane, limit))
     }
 
     fn fetch(&self, ids: Vec<DeliveryId>) -> StoreFuture<Vec<(DeliveryId, Arc<Webhook>)>> {
@@ -174,6 +178,10 @@ impl DeliveryStore for Faulty {
 
     fn pending_of(&self, host: HostNumber) -> u64 {
         self.inner.pending_of(host)
+    }
+
+    fn pending_of_lane(&self, workspace: u32) -> u64 {
+        self.inner.pending_of_lane(workspace)
     }
 
     fn health(&self) -> StoreHealth {

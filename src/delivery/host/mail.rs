@@ -119,8 +119,12 @@ impl Handler<Paged> for HostActor {
     fn handle(&mut self, Paged(rows, limit): Paged, context: &mut Context<Self>) {
         self.paging = false;
         match rows {
-            Ok(rows) => {
-                let full = rows.len() >= limit;
+            Ok(pages) => {
+                let mut full = pages.iter().any(|page| page.full);
+                let mut rows: Vec<_> = pages.into_iter().flat_map(|page| page.rows).collect();
+                rows.sort_unstable_by_key(|row| row.key());
+                full |= rows.len() > limit;
+                rows.truncate(limit);
                 let mut newer = self.ledger.page_came();
                 newer.extend(self.state.in_flight_ids());
                 self.state.queue_mut().page_came(rows, full, |row| !newer.contains(&row.id));

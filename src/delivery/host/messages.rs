@@ -11,7 +11,7 @@ use crate::delivery::sender::Report;
 use crate::delivery::shard::ArbiterCounters;
 use crate::delivery::snapshot::HostSnapshot;
 use crate::model::{DeliveryId, HostControls, Pending, Timestamp, Webhook};
-use crate::store::{DeliveryRecord, HostRecord, StoreError};
+use crate::store::{DeliveryRecord, HostRecord, LanePage, StoreError};
 
 /// New pending deliveries of the host.
 #[derive(Message)]
@@ -91,7 +91,7 @@ pub(super) struct Remembered(pub(super) Result<Option<HostRecord>, StoreError>);
 
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Paged(pub(super) Result<Vec<Pending>, StoreError>, pub(super) usize);
+pub(super) struct Paged(pub(super) Result<Vec<LanePage>, StoreError>, pub(super) usize);
 
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -41,6 +41,7 @@ fn entry(seq: u64) -> Pending {
         retries: 0,
         ordered: false,
         size: 100,
+        campaign: None,
         webhook: Some(Arc::new(webhook)),
     }
 }

@@ -138,8 +138,14 @@ impl World {
     }
 
     pub(super) fn page(&self, host: &str) -> Vec<DeliveryId> {
-        let entries = get(self.store.page(self.host(host), 1_000));
+        let entries = self.pending(self.host(host), 1_000);
         entries.iter().map(|entry| entry.id).collect()
+    }
+
+    /// The first pending deliveries of each lane of a host, lane after lane.
+    pub(super) fn pending(&self, host: HostNumber, limit: usize) -> Vec<Pending> {
+        let pages = get(self.store.page(host, None, limit));
+        pages.into_iter().flat_map(|page| page.rows).collect()
     }
 }
 

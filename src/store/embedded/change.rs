@@ -22,9 +22,9 @@ use crate::store::{Acceptance, Accepted, CountKey, StoreError, hour_of};
 #[derive(Clone)]
 pub(super) struct Effect {
     pub sums: Sums,
-    owed: HashMap<HostNumber, Owed>,
+    owed: HashMap<(HostNumber, u32), Owed>,
     fresh: Vec<(HostName, Pending)>,
-    named: Vec<(HostName, HostNumber)>,
+    pub(super) named: Vec<(HostName, HostNumber)>,
     /// What composed deliveries counted, by the hour.
     tallies: Tallies,
 }
@@ -58,7 +58,7 @@ pub(super) struct Change<'a> {
     pub(super) shared: &'a Shared,
     before: Sums,
     rows_before: u64,
-    effect: Effect,
+    pub(super) effect: Effect,
 }
 
 /// One ordering key.
@@ -117,9 +117,14 @@ impl<'a> Change<'a> {
         self.effect
     }
 
-    /// Counts a delivery out of one state (unless it is new) and into another.
-    pub(super) fn count(&mut self, host: HostNumber, from: Option<StoredState>, to: StoredState) {
-        let owed = self.effect.owed.entry(host).or_default();
+    /// Counts a delivery of a host and lane out of one state (unless it is new) and into another.
+    pub(super) fn count(
+        &mut self,
+        queue: (HostNumber, u32),
+        from: Option<StoredState>,
+        to: StoredState,
+    ) {
+        let owed = self.effect.owed.entry(queue).or_default();
         let sides = from.map(|from| (from, -1)).into_iter().chain([(to, 1)]);
         for (state, by) in sides {
             self.effect.sums.by_state[codec::state_code(state) as usize] += by;
@@ -226,7 +231,7 @@ impl<'a> Change<'a> {
         }
         self.effect.sums.accepted = seq;
         self.insert_parts(delivery, seq)?;
-        self.count(host, None, state);
+        self.count((host, delivery.workspace), None, state);
         if !parked {
             self.announce(delivery.host.clone(), entry);
         }
@@ -291,15 +296,14 @@ impl<'a> Change<'a> {
         self.connection
             .prepare_cached("UPDATE delivery SET state = 0 WHERE seq = ?1")?
             .execute([seq])?;
-        self.count(key.host, Some(StoredState::Parked), StoredState::Pending);
+        self.count((key.host, key.lane), Some(StoredState::Parked), StoredState::Pending);
         self.entry(seq).map(Some)
     }
 
     /// The queue entry of a delivery.
     pub(super) fn entry(&self, seq: i64) -> rusqlite::Result<Pending> {
-        const SQL: &str = "SELECT seq, id, lane, due, expires, priority, attempts, retries, \
-                           okey IS NOT NULL, size FROM delivery WHERE seq = ?1";
-        self.connection.prepare_cached(SQL)?.query_row([seq], codec::pending)
+        let sql = format!("SELECT {} FROM delivery WHERE seq = ?1", codec::PENDING_COLUMNS);
+        self.connection.prepare_cached(&sql)?.query_row([seq], codec::pending)
     }
 
     /// See [`crate::store::DeliveryStore::redrive`].
@@ -324,7 +328,7 @@ impl<'a> Change<'a> {
                      retries = 0, blocks = 0 WHERE seq = ?1",
                 )?
                 .execute([row.seq, codec::state_code(to), now.as_millis(), expires.as_millis()])?;
-            self.count(id.host(), Some(row.state), to);
+            self.count((id.host(), row.lane), Some(row.state), to);
             done.push(*id);
             match row.key {
                 Some(name) => keys.push((id.host(), row.lane, name)),
@@ -393,46 +397,6 @@ impl<'a> Change<'a> {
         self.connection
             .prepare_cached("SELECT name FROM host WHERE number = ?1")?
             .query_row([number.0], |row| Ok(HostName::from_normalised(row.get_ref(0)?.as_str()?)))
-    }
-
-    /// See [`crate::store::HostStore::number`].
-    pub(super) fn number(
-        &mut self,
-        name: &HostName,
-    ) -> rusqlite::Result<Result<HostNumber, StoreError>> {
-        let known: Option<u32> = self
-            .connection
-            .prepare_cached("SELECT number FROM host WHERE name = ?1")?
-            .query_row([name.as_str()], |row| row.get(0))
-            .optional()?;
-        let number = match known {
-            Some(number) => HostNumber(number),
-            None => match self.next_number(name.shard())? {
-                Some(number) => number,
-                None => {
-                    let why = format!("shard {} has no host number left", name.shard());
-                    return Ok(Err(StoreError::Unavailable(why)));
-                }
-            },
-        };
-        if known.is_none() {
-            self.connection
-                .prepare_cached("INSERT INTO host (number, name) VALUES (?1, ?2)")?
-                .execute(params![number.0, name.as_str()])?;
-        }
-        self.effect.named.push((name.clone(), number));
-        Ok(Ok(number))
-    }
-
-    fn next_number(&self, shard: u32) -> rusqlite::Result<Option<HostNumber>> {
-        let Some(first) = HostNumber::new(shard, 0) else { return Ok(None) };
-        let end = i64::from(first.0) + (1 << crate::model::id::SERIAL_BITS);
-        let last: Option<u32> = self
-            .connection
-            .prepare_cached("SELECT max(number) FROM host WHERE number >= ?1 AND number < ?2")?
-            .query_row([i64::from(first.0), end], |row| row.get(0))?;
-        let serial = last.map_or(0, |last| last - first.0 + 1);
-        Ok(HostNumber::new(shard, serial))
     }
 }
 

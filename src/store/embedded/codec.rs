@@ -12,6 +12,7 @@ use rusqlite::types::Type;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::records;
 use crate::model::{
     Answer, Attempt, Delivery, DeliveryId, End, Header, HostName, Metadata, Method, OnFailure,
     Outcome, Pending, Priority, Provenance, StoredState, Target, Timestamp, Timings, TriggerId,
@@ -213,10 +214,25 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> 
 
 /// The columns that [`pending`] reads, in its order.
 pub(super) const PENDING_COLUMNS: &str =
-    "seq, id, lane, due, expires, priority, attempts, retries, okey IS NOT NULL, size";
+    "seq, id, lane, due, expires, priority, attempts, retries, okey IS NOT NULL, size, counted";
 
 /// Reads a queue entry, without its webhook.
 pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<Pending> {
+    pending_beside(row, None)
+}
+
+/// Reads a queue entry that shares the name of its campaign with the one before it, where that is
+/// the same: a page holds it once.
+pub(super) fn pending_beside(
+    row: &Row<'_>,
+    shares: Option<&Arc<str>>,
+) -> rusqlite::Result<Pending> {
+    let counted = row.get_ref(10)?.as_str_or_null()?;
+    let campaign = counted.and_then(|counted| counted.split(records::UNIT).next());
+    let campaign = campaign.map(|campaign| match shares {
+        Some(shared) if **shared == *campaign => shared.clone(),
+        _ => Arc::from(campaign),
+    });
     Ok(Pending {
         seq: seq(row)?,
         id: id(row, 1)?,
@@ -228,6 +244,7 @@ pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<Pending> {
         retries: row.get(7)?,
         ordered: row.get(8)?,
         size: row.get(9)?,
+        campaign,
         webhook: None,
     })
 }

@@ -12,6 +12,7 @@ mod codec;
 #[doc(hidden)] // reached by tests/fuzzing alone
 pub mod fuzzing;
 mod keys;
+mod numbers;
 mod query;
 mod reader;
 mod records;
@@ -42,14 +43,13 @@ use self::soundness::{LookOn, Mark};
 use self::writer::{Order, Task, Writer};
 use crate::clock::Clock;
 use crate::model::{
-    Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Settlement, Timestamp,
-    Webhook,
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, Timestamp, Webhook,
 };
 use crate::store::{
     Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
-    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, Page, PendingSink, Place,
-    QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts, StoreError,
-    StoreFuture, StoreHealth, StoreLimits, Wakeup,
+    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink,
+    Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts,
+    StoreError, StoreFuture, StoreHealth, StoreLimits, Wakeup,
 };
 
 /// Operations that may wait for the writer, past which they are refused: some seconds of work.
@@ -186,9 +186,14 @@ impl DeliveryStore for EmbeddedStore {
         self.write(urgent, move |change| change.settle(&settlements, &hosts).map(Ok))
     }
 
-    fn page(&self, host: HostNumber, limit: usize) -> StoreFuture<Vec<Pending>> {
+    fn page(
+        &self,
+        host: HostNumber,
+        lane: Option<u32>,
+        limit: usize,
+    ) -> StoreFuture<Vec<LanePage>> {
         let shared = self.shared.clone();
-        self.data.ask(move |connection| reader::page(connection, &shared, host, limit))
+        self.data.ask(move |connection| reader::page(connection, &shared, (host, lane), limit))
     }
 
     fn fetch(&self, ids: Vec<DeliveryId>) -> StoreFuture<Vec<(DeliveryId, Arc<Webhook>)>> {
@@ -229,6 +234,11 @@ impl DeliveryStore for EmbeddedStore {
 
     fn pending_of(&self, host: HostNumber) -> u64 {
         u64::try_from(self.shared.owed(host).pending).unwrap_or(0)
+    }
+
+    fn pending_of_lane(&self, workspace: u32) -> u64 {
+        let owed = self.shared.owed_of_lane(workspace);
+        u64::try_from(owed.pending + owed.parked).unwrap_or(0)
     }
 
     fn health(&self) -> StoreHealth {

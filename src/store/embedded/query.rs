@@ -435,9 +435,9 @@ pub(super) fn place(
     let ahead: i64 = snapshot
         .prepare_cached(
             "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_pending WHERE \
-             host = ?1 AND state = 0 AND (due, seq) < (?2, ?3) LIMIT ?4)",
+             host = ?1 AND lane = ?2 AND state = 0 AND (due, seq) < (?3, ?4) LIMIT ?5)",
         )?
-        .query_row(params![id.host().0, due, seq, max], |row| row.get(0))?;
+        .query_row(params![id.host().0, lane, due, seq, max], |row| row.get(0))?;
     let behind = match key.filter(|_| state == StoredState::Parked) {
         Some(key) => holder(&snapshot, &[&id.host().0, &lane, &key])?,
         None => None,

@@ -16,7 +16,9 @@ use super::{codec, schema, soundness};
 use crate::model::{
     Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Timestamp, Webhook,
 };
-use crate::store::{HostInterval, HostRecord, StoreError, StoreFuture, Wakeup};
+use crate::store::{
+    HostInterval, HostRecord, LanePage, StoreError, StoreFuture, Wakeup, rows_of_each,
+};
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -109,25 +111,67 @@ fn sql_limit(limit: usize) -> i64 {
 pub(super) fn page(
     connection: &Connection,
     shared: &Shared,
-    host: HostNumber,
+    (host, lane): (HostNumber, Option<u32>),
     limit: usize,
-) -> rusqlite::Result<Vec<Pending>> {
+) -> rusqlite::Result<Vec<LanePage>> {
+    // One state of the file, so that no lane is missed that was there.
+    let snapshot = connection.unchecked_transaction()?;
+    let lanes = match lane {
+        Some(lane) => vec![lane],
+        None => lanes_of(&snapshot, shared, host)?.into_iter().map(|(lane, _)| lane).collect(),
+    };
+    let limit = rows_of_each(lanes.len(), limit);
     let sql = format!(
-        "SELECT {} FROM delivery INDEXED BY delivery_pending WHERE host = ?1 AND state = 0 \
-         ORDER BY due, seq",
+        "SELECT {} FROM delivery INDEXED BY delivery_pending WHERE host = ?1 AND lane = ?2 AND \
+         state = 0 ORDER BY due, seq",
         codec::PENDING_COLUMNS
     );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([host.0])?;
-    let mut found = Vec::new();
-    // Rows that are left out do not count: a page that is not full means that no more is there.
-    while found.len() < limit
-        && let Some(row) = rows.next()?
-    {
-        let seq: i64 = row.get(0)?;
-        found.extend(shared.readable(|| format!("delivery with seq {seq}"), codec::pending(row))?);
+    let mut statement = snapshot.prepare_cached(&sql)?;
+    let mut pages = Vec::with_capacity(lanes.len());
+    for lane in lanes {
+        let mut found: Vec<Pending> = Vec::new();
+        let mut rows = statement.query([host.0, lane])?;
+        // Rows that are left out do not count: a page that is not full means that no more is there.
+        while found.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let seq: i64 = row.get(0)?;
+            let shares = found.last().and_then(|last| last.campaign.as_ref());
+            let entry = codec::pending_beside(row, shares);
+            found.extend(shared.readable(|| format!("delivery with seq {seq}"), entry)?);
+        }
+        if !found.is_empty() {
+            let full = found.len() >= limit;
+            pages.push(LanePage { lane, rows: found, full });
+        }
     }
-    Ok(found)
+    Ok(pages)
+}
+
+/// The lanes of a host that have something pending, each with its earliest due time: one seek
+/// each, however much waits in them.
+fn lanes_of(
+    connection: &Connection,
+    shared: &Shared,
+    host: HostNumber,
+) -> rusqlite::Result<Vec<(u32, Timestamp)>> {
+    let mut next = connection.prepare_cached(
+        "SELECT lane, due FROM delivery INDEXED BY delivery_pending WHERE host = ?1 AND \
+         lane > ?2 AND state = 0 ORDER BY lane, due LIMIT 1",
+    )?;
+    let mut lanes = Vec::new();
+    let mut last = -1_i64;
+    while let Some((lane, due)) = next
+        .query_row([i64::from(host.0), last], |row| Ok((row.get(0)?, codec::time(row, 1)?)))
+        .optional()?
+    {
+        let number =
+            u32::try_from(lane).map_err(|error| codec::unreadable("lane", Type::Integer, error));
+        let name = || format!("deliveries of host {} in lane {lane}", host.0);
+        lanes.extend(shared.readable(name, number)?.map(|number| (number, due)));
+        last = lane;
+    }
+    Ok(lanes)
 }
 
 pub(super) fn fetch(
@@ -162,7 +206,8 @@ fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
     Ok(row.get::<_, Option<Vec<u8>>>(column)?.unwrap_or_default().into())
 }
 
-/// Goes from host to host along the queue's index: one seek each, however long their queues are.
+/// Goes from host to host and from lane to lane along the queue's index: one seek each, however
+/// long their queues are.
 pub(super) fn wakeups(
     connection: &Connection,
     shared: &Shared,
@@ -170,18 +215,18 @@ pub(super) fn wakeups(
     limit: usize,
 ) -> rusqlite::Result<Vec<Wakeup>> {
     let mut next = connection.prepare_cached(
-        "SELECT host, due FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND \
-         host > ?1 ORDER BY host, due LIMIT 1",
+        "SELECT host FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND \
+         host > ?1 ORDER BY host LIMIT 1",
     )?;
     let mut found = Vec::new();
     let mut last = after.map_or(-1, |number| i64::from(number.0));
     while found.len() < limit {
-        let hit = next
-            .query_row([last], |row| Ok((HostNumber(row.get(0)?), codec::time(row, 1)?)))
-            .optional()?;
-        let Some((number, due)) = hit else { break };
+        let hit = next.query_row([last], |row| Ok(HostNumber(row.get(0)?))).optional()?;
+        let Some(number) = hit else { break };
+        // None where the last of them went between the two looks.
+        let due = lanes_of(connection, shared, number)?.into_iter().map(|(_, due)| due).min();
         let name = host_name(connection, shared, number)?;
-        found.extend(name.map(|name| Wakeup { number, name, due }));
+        found.extend(name.zip(due).map(|(name, due)| Wakeup { number, name, due }));
         last = i64::from(number.0);
     }
     Ok(found)

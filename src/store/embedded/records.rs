@@ -16,7 +16,7 @@ use crate::store::{
 };
 
 /// Between the subject and the part of `delivery.counted`; neither has a control character.
-const UNIT: char = '\u{1f}';
+pub(super) const UNIT: char = '\u{1f}';
 /// Rows of the activity log that one page looks at.
 const LOOKS: usize = 20_000;
 

@@ -31,6 +31,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("checksum.sql"),
     include_str!("records.sql"),
     include_str!("workspaces.sql"),
+    include_str!("lanes.sql"),
 ];
 
 /// Why a store could not be opened; says what a person can do.

@@ -117,7 +117,7 @@ impl Change<'_> {
             attempts,
             status(settlement),
         ])?;
-        self.count(host, Some(row.state), to);
+        self.count((host, row.lane), Some(row.state), to);
         if let Some(counted) = &row.counted {
             self.count_end(settlement, (row.seq, row.lane, counted), end)?;
         }

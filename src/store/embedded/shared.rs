@@ -1,7 +1,9 @@
 //! What is known without asking the file: counts, hosts' names and numbers, how commits fare.
 //! The writer thread alone changes the counts, after a commit; everyone reads.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -12,7 +14,7 @@ use rusqlite::Connection;
 use super::schema::{self, OpenError};
 use super::soundness::{self, Mark};
 use crate::clock::Clock;
-use crate::model::{HostName, HostNumber};
+use crate::model::{HostName, HostNumber, StoredState};
 use crate::store::{PendingSink, StoreCounts, StoreHealth, StoreLimits};
 
 /// Names kept in memory, past which the cache is begun anew: about 150 MB.
@@ -24,11 +26,39 @@ const COUNT_MAX: i64 = 1 << 53;
 /// Weight of the newest commit in the averages: they follow about the last twenty.
 const AVERAGE_WEIGHT: f64 = 0.05;
 
-/// Owed deliveries of one host.
+/// Owed deliveries of one host, or of one lane of it.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Owed {
     pub pending: i64,
     pub parked: i64,
+}
+
+/// Owed deliveries by host, and by lane over all hosts.
+#[derive(Default)]
+struct AllOwed {
+    hosts: HashMap<HostNumber, Owed>,
+    lanes: HashMap<u32, Owed>,
+}
+
+impl AllOwed {
+    fn add(&mut self, host: HostNumber, lane: u32, change: Owed) {
+        add_to(&mut self.hosts, host, change);
+        add_to(&mut self.lanes, lane, change);
+    }
+}
+
+fn add_to<K: Eq + Hash>(all: &mut HashMap<K, Owed>, key: K, change: Owed) {
+    let mut entry = match all.entry(key) {
+        Entry::Occupied(entry) => entry,
+        Entry::Vacant(entry) => entry.insert_entry(Owed::default()),
+    };
+    let owed = entry.get_mut();
+    owed.pending += change.pending;
+    owed.parked += change.parked;
+    debug_assert!(owed.pending >= 0 && owed.parked >= 0, "counts never go below zero");
+    if owed.pending == 0 && owed.parked == 0 {
+        entry.remove();
+    }
 }
 
 /// The sums over all hosts, in the order of the stored states, and how many were ever accepted.
@@ -81,7 +111,7 @@ pub(super) struct Shared {
     /// Operations sent to the writer and not answered.
     pub waiting: AtomicU64,
     sums: RwLock<Sums>,
-    owed: RwLock<HashMap<HostNumber, Owed>>,
+    owed: RwLock<AllOwed>,
     names: RwLock<Names>,
     health: RwLock<StoreHealth>,
 }
@@ -141,24 +171,23 @@ impl Shared {
 
     pub(super) fn owed(&self, host: HostNumber) -> Owed {
         let owed = self.owed.read().unwrap_or_else(PoisonError::into_inner);
-        owed.get(&host).copied().unwrap_or_default()
+        owed.hosts.get(&host).copied().unwrap_or_default()
+    }
+
+    pub(super) fn owed_of_lane(&self, lane: u32) -> Owed {
+        let owed = self.owed.read().unwrap_or_else(PoisonError::into_inner);
+        owed.lanes.get(&lane).copied().unwrap_or_default()
     }
 
     /// Puts the effect of a commit in force.
-    pub(super) fn apply(&self, sums: Sums, owed: &HashMap<HostNumber, Owed>) {
+    pub(super) fn apply(&self, sums: Sums, owed: &HashMap<(HostNumber, u32), Owed>) {
         if self.sums().commits != sums.commits {
             self.mark.note(sums.commits, self.clock.wall());
         }
         *self.sums.write().unwrap_or_else(PoisonError::into_inner) = sums;
         let mut all = self.owed.write().unwrap_or_else(PoisonError::into_inner);
-        for (host, change) in owed {
-            let entry = all.entry(*host).or_default();
-            entry.pending += change.pending;
-            entry.parked += change.parked;
-            debug_assert!(entry.pending >= 0 && entry.parked >= 0, "counts never go below zero");
-            if entry.pending == 0 && entry.parked == 0 {
-                all.remove(host);
-            }
+        for ((host, lane), change) in owed {
+            all.add(*host, *lane, *change);
         }
     }
 
@@ -287,29 +316,36 @@ fn plausible(connection: &Connection, mut sums: Sums) -> rusqlite::Result<Sums> 
     Ok(sums)
 }
 
-/// Counts what is owed, host by host, by the narrow indexes alone.
-fn recount(connection: &Connection) -> rusqlite::Result<(Sums, HashMap<HostNumber, Owed>)> {
-    let mut owed: HashMap<HostNumber, Owed> = HashMap::new();
+/// Counts what is owed, by host and lane, by the narrow indexes alone.
+fn recount(connection: &Connection) -> rusqlite::Result<(Sums, AllOwed)> {
+    let mut owed = AllOwed::default();
     let mut sums = stored_sums(connection)?;
-    let mut pending = connection.prepare(
-        "SELECT host, count(*) FROM delivery INDEXED BY delivery_pending WHERE state = 0 \
-         GROUP BY host",
-    )?;
-    let mut rows = pending.query([])?;
-    while let Some(row) = rows.next()? {
-        let count: i64 = row.get(1)?;
-        owed.entry(HostNumber(row.get(0)?)).or_default().pending = count;
-        sums.by_state[0] += count;
-    }
-    let mut parked = connection.prepare(
-        "SELECT host, count(*) FROM delivery INDEXED BY delivery_parked WHERE state = 1 \
-         GROUP BY host",
-    )?;
-    let mut rows = parked.query([])?;
-    while let Some(row) = rows.next()? {
-        let count: i64 = row.get(1)?;
-        owed.entry(HostNumber(row.get(0)?)).or_default().parked = count;
-        sums.by_state[1] += count;
+    for (sql, state) in [
+        (
+            "SELECT host, lane, count(*) FROM delivery INDEXED BY delivery_pending \
+             WHERE state = 0 GROUP BY host, lane",
+            StoredState::Pending,
+        ),
+        (
+            "SELECT host, lane, count(*) FROM delivery INDEXED BY delivery_parked \
+             WHERE state = 1 GROUP BY host, lane",
+            StoredState::Parked,
+        ),
+    ] {
+        let mut statement = connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let count: i64 = row.get(2)?;
+            let change = match state {
+                StoredState::Pending => Owed { pending: count, parked: 0 },
+                _ => Owed { pending: 0, parked: count },
+            };
+            // A lane that is none is damage, which whoever reads the row reports.
+            let lane = u32::try_from(row.get::<_, i64>(1)?).unwrap_or(u32::MAX);
+            owed.add(HostNumber(row.get(0)?), lane, change);
+            sums.by_state[0] += change.pending;
+            sums.by_state[1] += change.parked;
+        }
     }
     Ok((sums, owed))
 }

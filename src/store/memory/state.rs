@@ -14,6 +14,8 @@ use crate::store::{
     Idempotency, Place, StoreCounts, StoreError,
 };
 
+/// What is pending of a host and lane, in order.
+pub(super) type Queue = BTreeSet<(Timestamp, u64)>;
 /// An ordering key: unique within host and lane.
 pub(super) type Key = (HostNumber, u32, String);
 
@@ -24,7 +26,9 @@ pub(super) struct State {
     pub(super) counts: StoreCounts,
     pub(super) rows: BTreeMap<u64, Row>,
     pub(super) by_id: BTreeMap<DeliveryId, u64>,
-    pub(super) queues: BTreeMap<HostNumber, BTreeSet<(Timestamp, u64)>>,
+    pub(super) queues: BTreeMap<(HostNumber, u32), Queue>,
+    /// Owed by workspace.
+    pub(super) owed: BTreeMap<u32, u64>,
     /// Those in line for a key or blocking it, by order of acceptance.
     pub(super) keys: BTreeMap<Key, BTreeSet<u64>>,
     pub(super) hosts: BTreeMap<HostNumber, Host>,
@@ -58,6 +62,15 @@ impl Row {
     pub(super) fn key(&self) -> Option<Key> {
         let name = self.delivery.ordering_key.clone()?;
         Some((self.delivery.id.host(), self.delivery.workspace, name))
+    }
+
+    /// Host and workspace.
+    fn lane(&self) -> (HostNumber, u32) {
+        (self.delivery.id.host(), self.delivery.workspace)
+    }
+
+    fn is_owed(&self) -> bool {
+        !matches!(self.state, StoredState::Ended(_))
     }
 
     pub(super) fn attempts_made(&self) -> u32 {
@@ -153,12 +166,15 @@ impl State {
 
     pub(super) fn unlist(&mut self, seq: u64, row: &Row) {
         *self.count(row.state) -= 1;
-        let host = row.delivery.id.host();
-        if let Some(queue) = self.queues.get_mut(&host) {
+        let lane = row.lane();
+        if let Some(queue) = self.queues.get_mut(&lane) {
             queue.remove(&(row.due, seq));
             if queue.is_empty() {
-                self.queues.remove(&host);
+                self.queues.remove(&lane);
             }
+        }
+        if row.is_owed() {
+            *self.owed.entry(lane.1).or_default() -= 1;
         }
         if let Some(key) = row.key()
             && let Some(line) = self.keys.get_mut(&key)
@@ -173,7 +189,10 @@ impl State {
     pub(super) fn list(&mut self, seq: u64, row: &Row) {
         *self.count(row.state) += 1;
         if row.state == StoredState::Pending {
-            self.queues.entry(row.delivery.id.host()).or_default().insert((row.due, seq));
+            self.queues.entry(row.lane()).or_default().insert((row.due, seq));
+        }
+        if row.is_owed() {
+            *self.owed.entry(row.delivery.workspace).or_default() += 1;
         }
         if let Some(key) = row.key().filter(|_| row.in_line()) {
             self.keys.entry(key).or_default().insert(seq);
@@ -372,7 +391,13 @@ impl State {
     }
 
     pub(super) fn pending_of(&self, host: HostNumber) -> u64 {
-        self.queues.get(&host).map_or(0, |queue| queue.len() as u64)
+        self.lanes_of(host).map(|(_, queue)| queue.len() as u64).sum()
+    }
+
+    /// The lanes of a host that have something pending.
+    pub(super) fn lanes_of(&self, host: HostNumber) -> impl Iterator<Item = (u32, &Queue)> {
+        let lanes = self.queues.range((host, 0)..=(host, u32::MAX));
+        lanes.map(|((_, lane), queue)| (*lane, queue))
     }
 
     pub(super) fn name_of(&self, number: HostNumber) -> Option<HostName> {
@@ -385,7 +410,7 @@ impl State {
             return None;
         }
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let queue = self.queues.get(&id.host());
+        let queue = self.queues.get(&row.lane());
         let ahead = queue.map_or(0, |queue| queue.range(..(row.due, seq)).take(max).count());
         let line = row.key().filter(|_| row.state == StoredState::Parked);
         let line = line.and_then(|key| self.keys.get(&key));
