@@ -19,14 +19,15 @@ use crate::delivery::sender::{AttemptRequest, Report, Sender};
 use crate::delivery::shard::Shard;
 use crate::delivery::snapshot::HostCondition;
 use crate::model::{
-    DeliveryId, End, HostName, HostNumber, Moment, Now, Outcome, Pending, Settlement, Timestamp,
-    Timings, Verdict,
+    DeliveryId, End, HostName, HostNumber, Moment, Now, Outcome, Pending, Settlement, Timings,
+    Verdict,
 };
 use crate::policy::host_state::{HostState, Ruling, Step};
-use crate::policy::queue::Offer;
 use crate::policy::verdict::Meaning;
 use crate::report::tally::{HostTally, Kind};
+use crate::report::usage::UsageBook;
 
+mod filling;
 mod ledger;
 mod mail;
 mod messages;
@@ -35,7 +36,7 @@ mod upkeep;
 use upkeep::PUBLISH_EVERY;
 
 pub use ledger::Ledger;
-use messages::{AttemptFinished, Fetched, Paged, Remembered, UnderWay};
+use messages::{AttemptFinished, Fetched, Remembered, UnderWay};
 pub use messages::{Committed, Enqueue, HostCommand, LookAgain, Stop};
 
 /// Messages that a host actor takes before its senders are told that it is full. What it misses
@@ -66,12 +67,18 @@ pub struct HostActor {
     remembered: bool,
     paged: bool,
     paging: bool,
+    /// The store may have what nobody told of, in lanes that are not known either.
+    looks_again: bool,
     fetching: bool,
     quiet: bool,
     /// Decided and not yet durable.
     pub(super) ledger: Rc<Ledger>,
     alarm: Option<(Moment, SpawnHandle)>,
     pub(super) tally: HostTally,
+    /// Who used how much of what the host takes.
+    pub(super) usage: UsageBook,
+    /// When the weights of the lanes were last read.
+    weighed: Moment,
     pub(super) started: Moment,
     active: Moment,
     published: Option<Moment>,
@@ -110,11 +117,14 @@ impl HostActor {
             remembered: false,
             paged: false,
             paging: false,
+            looks_again: false,
             fetching: false,
             quiet: false,
             ledger: Rc::default(),
             alarm: None,
             tally: HostTally::default(),
+            usage: UsageBook::default(),
+            weighed: now,
             started: now,
             active: now,
             published: None,
@@ -143,16 +153,19 @@ impl HostActor {
     /// Asks what to do and does it, until there is nothing to do now.
     fn pump(&mut self, context: &mut Context<Self>) {
         let now = self.now();
-        for key in self.ledger.take_returned() {
-            self.state.queue_mut().left_behind(key);
+        for place in self.ledger.take_returned() {
+            self.state.queue_mut().left_behind(place);
         }
+        self.weigh_lanes(now.moment);
         let wake = if self.remembered && self.paged && !self.quiet {
             self.act(now, context)
         } else {
             None
         };
-        if self.state.queue().wants_refill() {
-            self.ask_for_page(context);
+        if self.looks_again {
+            self.ask_for_page(None, context);
+        } else if let Some(lane) = self.state.queue().wants_refill() {
+            self.ask_for_page(Some(lane), context);
         }
         self.account();
         let standing = self.state.standing(now);
@@ -218,6 +231,7 @@ impl HostActor {
             (Verdict::End(_), _) => Kind::Dead,
         };
         self.tally.count(kind, timings.total_us, now);
+        self.usage.count(ruling.lane, ruling.campaign.as_ref(), kind, now);
         let counters = &self.shard.counters;
         counters.attempts.fetch_add(1, Ordering::Relaxed);
         match kind {
@@ -285,40 +299,6 @@ impl HostActor {
         });
     }
 
-    fn ask_for_page(&mut self, context: &mut Context<Self>) {
-        if std::mem::replace(&mut self.paging, true) {
-            return;
-        }
-        self.state.queue_mut().page_asked();
-        self.ledger.page_asked();
-        let busy = self.state.in_flight() as usize + self.ledger.len();
-        let limit = self.state.queue().capacity() + busy;
-        let page = self.shard.around.store.page(self.number, None, limit);
-        let address = context.address();
-        actix_rt::spawn(async move {
-            let _gone = address.send(Paged(page.await, limit)).await;
-        });
-    }
-
-    /// Reads the queue from the store, which may hold what nobody told of.
-    fn look_again(&mut self, context: &mut Context<Self>) {
-        self.state.queue_mut().left_behind((Timestamp::from_millis(0), 0));
-        self.ask_for_page(context);
-    }
-
-    /// Offers a delivery to the window, without its webhook where memory is short.
-    fn offer(&mut self, mut entry: Pending) -> Offer {
-        let is_old = self.ledger.outdates(entry.id, entry.attempts);
-        if is_old || self.state.is_in_flight(entry.id) {
-            return Offer::Known;
-        }
-        let size = entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
-        if !self.has_room(size) && !self.state.queue().is_empty() {
-            entry.webhook = None;
-        }
-        self.state.queue_mut().offer(entry)
-    }
-
     /// Whether `size` more bytes of webhooks may be held: freely up to half of the arbiter's share,
     /// and up to all of it by hosts that have little.
     fn has_room(&self, size: usize) -> bool {
@@ -341,7 +321,7 @@ impl Actor for HostActor {
         context.set_mailbox_capacity(MAILBOX);
         self.shard.counters.alive.fetch_add(1, Ordering::Relaxed);
         self.ask_for_state(context);
-        self.ask_for_page(context);
+        self.ask_for_page(None, context);
     }
 }
 

@@ -32,5 +32,8 @@ pub mod workspaces;
 pub use engine::{Cancelled, Engine, Explanation, WaitReason};
 pub use guard::{AddressGuard, BlockedAddress};
 pub use sender::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
-pub use snapshot::{ArbiterStats, BudgetSnapshot, HostCondition, HostSnapshot, Tally};
+pub use snapshot::{
+    ArbiterStats, BudgetSnapshot, CampaignSnapshot, HostCondition, HostSnapshot, LaneSnapshot,
+    LedgerSnapshot, Tally, UsageSnapshot,
+};
 pub use workspaces::Workspaces;

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::model::{HostControls, HostName, Timestamp};
 pub use crate::policy::condition::HostCondition;
+use crate::report::usage::Used;
 
 /// A host actor at one point in time.
 #[derive(Clone, Debug, Serialize)]
@@ -45,6 +46,70 @@ pub struct HostSnapshot {
     pub since_start: Tally,
     /// What operators asked.
     pub controls: HostControls,
+    /// Its workspaces, in order of number; only where one host is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<Vec<LaneSnapshot>>,
+    /// Who else used its budget: campaigns and canvases. Likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerSnapshot>,
+}
+
+/// One workspace's lane of a host.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneSnapshot {
+    /// The workspace's number.
+    pub workspace: u32,
+    /// Its weight: 1 to 1,000.
+    pub weight: u32,
+    /// The part (0 to 1) of the host's sends that it gets while all that have work wait.
+    pub share: f64,
+    /// Deliveries held in memory.
+    pub queued: u64,
+    /// Whether the store has more of it.
+    pub has_more: bool,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// `cooling_down`, `probing` or `backing_off` where it alone is, else `healthy`.
+    pub state: HostCondition,
+    /// Until when; absent where it does not end by itself.
+    pub until: Option<Timestamp>,
+    /// Why, in words; empty when healthy.
+    pub reason: String,
+    /// What it used.
+    #[serde(flatten)]
+    pub used: UsageSnapshot,
+}
+
+/// What was used of a host over three stretches of time.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct UsageSnapshot {
+    /// Of the last minute.
+    pub last_minute: Used,
+    /// Of the last hour.
+    pub last_hour: Used,
+    /// Since the actor started.
+    pub since_start: Used,
+}
+
+/// What campaigns and canvases used of a host.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LedgerSnapshot {
+    /// Those that used most in the last hour first; at most 100.
+    pub campaigns: Vec<CampaignSnapshot>,
+    /// All others together.
+    pub other: UsageSnapshot,
+}
+
+/// What one campaign or canvas used.
+#[derive(Clone, Debug, Serialize)]
+pub struct CampaignSnapshot {
+    /// Its workspace's number.
+    pub workspace: u32,
+    /// Its id.
+    pub campaign: String,
+    /// What it used.
+    #[serde(flatten)]
+    pub used: UsageSnapshot,
 }
 
 /// The budget of a host.

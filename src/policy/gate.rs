@@ -73,6 +73,23 @@ impl Gate {
         true
     }
 
+    /// A probe of one of several lanes came back. One that is well decides, whoever's it is: the
+    /// host does not fail everybody then. All must be ill for the opposite.
+    pub fn probed_by_any(&mut self, success: bool, waiting: usize) -> Probed {
+        let Gate::Probing { left, out, succeeded, failed } = self else {
+            return Probed::Undecided;
+        };
+        *out = out.saturating_sub(1);
+        *succeeded += u32::from(success);
+        *failed += u32::from(!success);
+        let to_come = *out + if waiting == 0 { 0 } else { *left };
+        match (success, to_come) {
+            (true, _) => Probed::Healthy,
+            (false, 0) => Probed::Unhealthy,
+            (false, _) => Probed::Undecided,
+        }
+    }
+
     /// A probe came back. The majority decides, as soon as it is certain; with nothing left to
     /// send (`waiting` is 0) the answers that are there decide.
     pub fn probed(&mut self, success: bool, waiting: usize) -> Probed {

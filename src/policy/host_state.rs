@@ -4,26 +4,30 @@
 //! Order of the holds: what a person said, then the host's health, then what the host asked for,
 //! then what fits in flight, then the paces (static, headers, learned). The first that holds rules.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use crate::config::HostRules;
-use crate::model::{DeliveryId, HostControls, Moment, Now, Pending, Timestamp};
+use crate::model::{DeliveryId, HostControls, Moment, Now, Pending};
 use crate::policy::budget::{Budget, Wait};
 use crate::policy::concurrency::Concurrency;
 use crate::policy::gate::Gate;
 use crate::policy::health::HealthWindow;
+use crate::policy::lanes::Lanes;
 use crate::policy::learned::LearnedRate;
-use crate::policy::overload::Overload;
 use crate::policy::pace::Pace;
-use crate::policy::queue::Queue;
-use crate::policy::reopening::Reopening;
-use crate::policy::slump::Slump;
+use crate::policy::vitals::Vitals;
 
 mod holds;
 mod settling;
+mod wards;
 
 pub use holds::Standing;
 pub use settling::Ruling;
+use wards::ProbeOf;
+
+/// How often idle lanes are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 
 /// What the actor is to do.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ pub enum Step {
 struct Flight {
     entry: Pending,
     sent: Moment,
-    probe: bool,
+    probe: Option<ProbeOf>,
     /// How many might be in flight when it was sent.
     limit: u32,
 }
@@ -54,48 +58,53 @@ struct Flight {
 pub struct HostState {
     pub(super) rules: HostRules,
     pub(super) controls: HostControls,
-    queue: Queue,
+    queue: Lanes,
     pub(super) budget: Budget,
     pub(super) learned: LearnedRate,
     fixed: Option<Pace>,
     concurrency: Concurrency,
-    health: HealthWindow,
-    pub(super) gate: Gate,
+    /// Of the host, and of its lane while only one is known.
+    pub(super) vitals: Vitals,
+    /// Of each lane, where more are known.
+    pub(super) wards: BTreeMap<u32, Vitals>,
+    /// The lane that is known, where it is one.
+    pub(super) only: Option<u32>,
+    /// Attempts without an answer, of all lanes together.
+    reach: HealthWindow,
+    /// Whether the host's gate, while it is shut, is so for all lanes: it does not answer, or fails
+    /// everybody.
+    pub(super) whole: bool,
+    strangers: Vec<u32>,
+    /// When idle lanes were last looked for.
+    forgot: Moment,
     flights: HashMap<DeliveryId, Flight>,
     /// Bytes of webhooks in flight.
     flight_bytes: usize,
-    /// Answers to requests sent before this say nothing of the host as it is now.
-    healthy_since: Moment,
     /// Requests sent before this were out when the in-flight limit was last halved.
     halved: Moment,
     limited_until: Moment,
-    overload: Overload,
-    /// What was learned before the present row of bare 503s.
-    learned_before: LearnedRate,
-    slump: Slump,
-    reopening: Reopening,
 }
 
 impl HostState {
     /// A host that nothing is known of. `window` is how many deliveries are held at most.
     pub fn new(rules: HostRules, controls: HostControls, window: usize, now: Moment) -> Self {
         let mut state = Self {
-            queue: Queue::new(window),
+            queue: Lanes::new(window),
             budget: Budget::default(),
             learned: LearnedRate::default(),
             fixed: None,
             concurrency: Concurrency::new(rules.limits.in_flight),
-            health: HealthWindow::new(rules.health.clone()),
-            gate: Gate::Open,
+            vitals: Vitals::new(&rules.health, now),
+            wards: BTreeMap::new(),
+            only: None,
+            reach: HealthWindow::new(rules.health.clone()),
+            whole: false,
+            strangers: Vec::new(),
+            forgot: now,
             flights: HashMap::new(),
             flight_bytes: 0,
-            healthy_since: now,
             halved: now,
             limited_until: Moment::ORIGIN,
-            overload: Overload::default(),
-            learned_before: LearnedRate::default(),
-            slump: Slump::default(),
-            reopening: Reopening::default(),
             controls: HostControls::default(),
             rules,
         };
@@ -104,12 +113,12 @@ impl HostState {
     }
 
     /// The window of the queue.
-    pub fn queue(&self) -> &Queue {
+    pub fn queue(&self) -> &Lanes {
         &self.queue
     }
 
     /// The window of the queue, to offer to and to take from.
-    pub fn queue_mut(&mut self) -> &mut Queue {
+    pub fn queue_mut(&mut self) -> &mut Lanes {
         &mut self.queue
     }
 
@@ -185,23 +194,37 @@ impl HostState {
 
     /// What to do now.
     pub fn next(&mut self, now: Now) -> Step {
+        self.greet();
+        if self.is_shared() && now.moment.since(self.forgot) >= FORGET_EVERY {
+            self.forgot = now.moment;
+            self.forget_idle_lanes(now.moment);
+        }
         self.queue.advance(now.wall);
         if let Some(expired) = self.queue.pop_expired(now.wall) {
             return Step::Expire(expired);
         }
         let change = self.queue.next_change().map(|time| now.moment_of(time));
-        let Some(head) = self.queue.head() else {
+        if !self.queue.is_ready() {
             return change.map_or(Step::Idle, Step::WaitUntil);
-        };
-        let lean = head.webhook.is_none();
+        }
         if let Some(hold) = self.hold(now.moment) {
             return hold.until.into_iter().chain(change).min().map_or(Step::Idle, Step::WaitUntil);
         }
-        if lean {
+        let lane = match self.lane_in_turn(now) {
+            Ok(lane) => lane,
+            Err(until) => {
+                return until.into_iter().chain(change).min().map_or(Step::Idle, Step::WaitUntil);
+            }
+        };
+        if self.queue.head(lane).is_some_and(|head| head.webhook.is_none()) {
             let ahead = 2 * self.concurrency.limit() as usize;
-            return Step::Fetch(self.queue.lean_heads(ahead));
+            return Step::Fetch(self.queue.lean_heads(lane, ahead));
         }
-        let mut entry = self.queue.pop().expect("the head was just seen");
+        let mut entry = self.queue.pop(lane).expect("its turn was just found");
+        if self.vitals.gate != Gate::Open {
+            // Probes are spread over the lanes.
+            self.queue.end_turn(lane);
+        }
         entry.attempts += 1;
         self.depart(&entry, now.moment);
         Step::Send(entry)
@@ -213,9 +236,15 @@ impl HostState {
         }
         self.budget.sent(now);
         self.learned.sent(now);
-        self.slump.sent(now);
-        self.reopening.sent(now);
-        let (probe, limit) = (self.gate.passed(), self.concurrency.limit());
+        let limit = self.concurrency.limit();
+        self.vitals.slump.sent(now);
+        self.vitals.reopening.sent(now);
+        let mut probe = self.vitals.gate.passed().then_some(ProbeOf::Host);
+        if let Some(ward) = self.wards.get_mut(&entry.lane) {
+            ward.slump.sent(now);
+            ward.reopening.sent(now);
+            probe = probe.or(ward.gate.passed().then_some(ProbeOf::Lane));
+        }
         self.flight_bytes += entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
         self.flights.insert(entry.id, Flight { entry: entry.clone(), sent: now, probe, limit });
     }
@@ -223,11 +252,6 @@ impl HostState {
     /// The wait that the host asked for, for saving.
     pub fn wait(&self, now: Moment) -> Option<Wait> {
         self.budget.wait(now)
-    }
-
-    /// When the earliest of all pending deliveries of the host is due.
-    pub fn earliest_due(&self) -> Option<Timestamp> {
-        self.queue.earliest_due()
     }
 }
 

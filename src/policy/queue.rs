@@ -1,7 +1,7 @@
-//! The window of a host's queue: the first pending deliveries in `(due, seq)` order. What is behind
-//! them waits in the store.
+//! The window of one lane of a host's queue (`lanes` has all of them): the first pending deliveries
+//! in `(due, seq)` order. What is behind them waits in the store.
 //!
-//! Invariant: every pending delivery of the host that is not held here (nor in flight, nor being
+//! Invariant: every pending delivery of the lane that is not held here (nor in flight, nor being
 //! settled) has a key at or after `frontier`. So a delivery with a smaller key can be trusted to
 //! come next, and one with a greater key is dropped: the store has it.
 
@@ -26,7 +26,7 @@ const RETRY_SAVED: f64 = 2.0 * RETRY_RATE;
 const CLASSES: usize = 4;
 const RETRIES: usize = 3;
 
-/// The window of one host.
+/// The window of one lane.
 #[derive(Debug)]
 pub struct Queue {
     capacity: usize,
@@ -38,6 +38,7 @@ pub struct Queue {
     /// Smallest key that was left to the store since a page was asked for: the page may have been
     /// read before it was committed.
     left_since_page: Option<Key>,
+    pushed_out: Option<(DeliveryId, Key)>,
     turns: [u32; 3],
     retry_turns: f64,
     retry_at: Timestamp,
@@ -67,6 +68,7 @@ impl Queue {
             expiries: BTreeSet::new(),
             frontier: None,
             left_since_page: None,
+            pushed_out: None,
             turns: TURNS,
             retry_turns: RETRY_SAVED,
             retry_at: Timestamp::from_millis(0),
@@ -99,14 +101,9 @@ impl Queue {
         self.frontier
     }
 
-    /// Whether the window should be filled from the store: more is there and half is used up.
-    pub fn wants_refill(&self) -> bool {
-        self.has_more() && self.len() <= self.capacity / 2
-    }
-
-    /// How many the window takes.
-    pub fn capacity(&self) -> usize {
-        self.capacity
+    /// Changes how many the window takes; what it holds beyond that stays.
+    pub fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity.max(1);
     }
 
     /// Whether the delivery is held.
@@ -131,20 +128,11 @@ impl Queue {
         self.left_since_page = None;
     }
 
-    /// A page has come: the first pending deliveries of the host, those that are in flight or being
-    /// settled taken out by `fresh`. `full` is whether there may be more behind them.
-    pub fn page_came(&mut self, rows: Vec<Pending>, full: bool, fresh: impl Fn(&Pending) -> bool) {
-        let left = self.left_since_page.take();
-        let behind = rows.last().filter(|_| full).map(|last| (last.due, last.seq + 1));
+    /// A page has come and is offered from here on; whoever does so says at the end from where on
+    /// the store has more. Answers from where on it has, as far as the page may be older.
+    pub fn page_begins(&mut self) -> Option<Key> {
         self.frontier = None;
-        for row in rows {
-            if fresh(&row) {
-                self.offer(row);
-            }
-        }
-        for key in behind.into_iter().chain(left) {
-            self.left_behind(key);
-        }
+        self.left_since_page.take()
     }
 
     /// Takes a delivery in if its place is inside the window; whatever falls out at the end is
@@ -164,11 +152,27 @@ impl Queue {
                 self.left_behind(key);
                 return Offer::Left;
             }
-            self.remove_at(last);
-            self.left_behind(last);
+            self.pushed_out = self.shed().map(|entry| (entry.id, entry.key()));
         }
         self.insert(entry);
         Offer::Held
+    }
+
+    /// What the last offer pushed out of the window.
+    pub fn take_pushed_out(&mut self) -> Option<(DeliveryId, Key)> {
+        self.pushed_out.take()
+    }
+
+    /// Leaves the last delivery to the store.
+    pub fn shed(&mut self) -> Option<Pending> {
+        let entry = self.remove_at(self.last_key()?)?;
+        self.left_behind(entry.key());
+        Some(entry)
+    }
+
+    /// Leaves the last delivery to the store if it is at or after `key`.
+    pub fn shed_from(&mut self, key: Key) -> Option<Pending> {
+        if self.last_key()? >= key { self.shed() } else { None }
     }
 
     /// Takes a delivery out.

@@ -43,6 +43,11 @@ impl Reopening {
         self.delivered += 1;
     }
 
+    /// The usual rate alone, without a pace.
+    pub fn usual(&self) -> Self {
+        Self { ramp: None, ..self.clone() }
+    }
+
     /// The host is back.
     pub fn begin(&mut self, now: Moment) {
         let rate = self.usual.max(RATE_MIN);

@@ -23,6 +23,15 @@ pub struct Saved {
     at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cooling: Option<Cooling>,
+    /// The gate of the host was shut for all lanes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    whole: bool,
+    /// Whose gate it was, where it was not.
+    #[serde(default, skip_serializing_if = "is_default_lane")]
+    lane: u32,
+    /// Gates of lanes, where there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lanes: Vec<SavedLane>,
     /// A probe was under way: the host is probed again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     probing: bool,
@@ -38,6 +47,16 @@ pub struct Saved {
 struct Cooling {
     remaining_ms: u64,
     reason: String,
+}
+
+/// The gate of a lane that was shut, or ajar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedLane {
+    lane: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cooling: Option<Cooling>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    probing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +86,7 @@ impl Saved {
 
     /// Whether there is anything worth remembering.
     pub fn is_empty(&self) -> bool {
-        *self == Self { at: self.at, ..Self::default() }
+        *self == Self { at: self.at, lane: self.lane, ..Self::default() }
     }
 
     fn left(&self, remaining_ms: u64, now: Now) -> Duration {
@@ -80,12 +99,19 @@ impl HostState {
     /// What is to be remembered.
     pub fn save(&self, now: Now) -> Saved {
         let remaining_ms = |until| now.moment.until(until).as_millis() as u64;
-        let cooling = match &self.gate {
+        let cooling = |gate: &Gate| match gate {
             Gate::Cooling { until, reason } => {
                 Some(Cooling { remaining_ms: remaining_ms(*until), reason: reason.clone() })
             }
             _ => None,
         };
+        let probing = |gate: &Gate| matches!(gate, Gate::Probing { .. });
+        let shut = self.wards.iter().filter(|(_, ward)| ward.gate != Gate::Open);
+        let lanes = shut.map(|(lane, ward)| SavedLane {
+            lane: *lane,
+            cooling: cooling(&ward.gate),
+            probing: probing(&ward.gate),
+        });
         let wait = self.wait(now.moment).map(|wait| SavedWait {
             remaining_ms: remaining_ms(wait.until),
             cause: cause_word(wait.cause).to_owned(),
@@ -98,8 +124,11 @@ impl HostState {
         });
         Saved {
             at: now.wall.as_millis(),
-            cooling,
-            probing: matches!(self.gate, Gate::Probing { .. }),
+            cooling: cooling(&self.vitals.gate),
+            whole: self.whole,
+            lane: self.only.unwrap_or_default(),
+            lanes: lanes.collect(),
+            probing: probing(&self.vitals.gate),
             wait,
             learned_rate: self.learned_rate(),
             window,
@@ -108,11 +137,23 @@ impl HostState {
 
     /// Takes up what was remembered.
     pub fn restore(&mut self, saved: &Saved, now: Now) {
-        if let Some(cooling) = &saved.cooling {
-            let left = saved.left(cooling.remaining_ms, now);
-            self.gate = Gate::cool(cooling.reason.clone(), left, now.moment);
-        } else if saved.probing {
-            self.gate = Gate::cool("it was being probed".into(), Duration::ZERO, now.moment);
+        let gate = |cooling: &Option<Cooling>, probing: bool| match cooling {
+            Some(cooling) => {
+                let left = saved.left(cooling.remaining_ms, now);
+                Some(Gate::cool(cooling.reason.clone(), left, now.moment))
+            }
+            None => probing
+                .then(|| Gate::cool("it was being probed".into(), Duration::ZERO, now.moment)),
+        };
+        match gate(&saved.cooling, saved.probing) {
+            Some(gate) if saved.whole => (self.vitals.gate, self.whole) = (gate, true),
+            Some(gate) => self.shut(saved.lane, gate),
+            None => {}
+        }
+        for lane in &saved.lanes {
+            if let Some(gate) = gate(&lane.cooling, lane.probing) {
+                self.shut(lane.lane, gate);
+            }
         }
         if let Some(wait) = &saved.wait {
             let until = now.moment + saved.left(wait.remaining_ms, now);
@@ -127,6 +168,10 @@ impl HostState {
             self.budget.restore_window(window.limit, window.remaining, left, now.moment);
         }
     }
+}
+
+fn is_default_lane(lane: &u32) -> bool {
+    *lane == 0
 }
 
 fn cause_word(cause: WaitCause) -> &'static str {

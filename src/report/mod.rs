@@ -1,3 +1,4 @@
 //! What happened: counts and latencies, kept small enough to have one per host.
 
 pub mod tally;
+pub mod usage;

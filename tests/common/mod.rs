@@ -23,7 +23,7 @@ use hostline::delivery::sender::{AttemptRequest, Report, Sender};
 use hostline::delivery::shard::{ArbiterCounters, Surroundings};
 use hostline::model::{
     Answer, Delivery, DeliveryId, Header, HostName, Method, OnFailure, Outcome, Pending, Priority,
-    StoredState, Target, Timestamp, Timings, Webhook,
+    Provenance, StoredState, Target, Timestamp, Timings, Webhook,
 };
 use hostline::store::memory::MemoryStore;
 use hostline::store::{
@@ -157,6 +157,8 @@ pub struct Wanted {
     pub key: Option<&'static str>,
     pub block: bool,
     pub priority: Priority,
+    pub workspace: u32,
+    pub campaign: Option<&'static str>,
 }
 
 impl Sim {
@@ -262,9 +264,12 @@ impl Sim {
             id,
             trigger: id.trigger(),
             host: name,
-            workspace: 0,
+            workspace: wanted.workspace,
             hop: 0,
-            provenance: None,
+            provenance: wanted.campaign.map(|campaign| {
+                let campaign = Some(campaign.to_owned());
+                Arc::new(Provenance { campaign, ..Provenance::default() })
+            }),
             accepted,
             due,
             expires: due.plus(ttl),

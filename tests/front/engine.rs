@@ -66,6 +66,8 @@ pub fn snapshot(host: &str, queued: u64, state: HostCondition) -> HostSnapshot {
         last_hour: Tally::default(),
         since_start: Tally::default(),
         controls: HostControls::default(),
+        lanes: None,
+        ledger: None,
     }
 }
 

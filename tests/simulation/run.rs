@@ -253,11 +253,13 @@ impl History<'_> {
             body: Bytes::from_static(b"{}"),
             secret_refs: Vec::new(),
         };
+        // All of an ordering key are of one workspace: elsewhere the same key is another.
+        let workspace = wish.key.map_or(order as u32, u32::from) % self.plan.lanes;
         let delivery = Delivery {
             id,
             trigger: id.trigger(),
             host: self.names[host].clone(),
-            workspace: 0,
+            workspace,
             hop: 0,
             provenance: None,
             accepted,
@@ -460,7 +462,11 @@ impl History<'_> {
             let Some(snapshot) = life.engine.host(name.clone()).await else { continue };
             // A learned rate grows while it is waited for, so that it may hold no more and the
             // alarm is still to come.
+            let workspace = self.world.record(id).map(|record| record.workspace);
+            let mut lanes = snapshot.lanes.iter().flatten();
+            let lane = lanes.find(|lane| Some(lane.workspace) == workspace);
             let free = snapshot.state == HostCondition::Healthy
+                && lane.is_none_or(|lane| lane.state == HostCondition::Healthy)
                 && snapshot.in_flight == 0
                 && snapshot.budget.learned_rate.is_none();
             if free && snapshot.age_s > OVERLOOKED.as_secs() {

@@ -25,7 +25,7 @@ fn plan(temper: Temper, steps: impl IntoIterator<Item = (Event, Duration)>) -> P
     settings.actors.idle_timeout = ms(100);
     settings.hosts.insert(host_name(0), HostRules::default());
     let steps = steps.into_iter().collect();
-    Plan { seed: 1, settings, tempers: vec![temper], latency: Duration::ZERO, steps }
+    Plan { seed: 1, settings, lanes: 1, tempers: vec![temper], latency: Duration::ZERO, steps }
 }
 
 #[track_caller]

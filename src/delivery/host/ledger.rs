@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use futures::channel::oneshot;
 
 use crate::model::DeliveryId;
-use crate::policy::queue::Key;
+use crate::policy::lanes::Place;
 
 /// The open decisions of one life of a host actor.
 #[derive(Default)]
@@ -21,9 +21,9 @@ struct Entries {
     since_page: HashSet<DeliveryId>,
     paging: bool,
     /// Go again, but later than the window reaches: once durable the store has them there.
-    left: HashMap<DeliveryId, Key>,
+    left: HashMap<DeliveryId, Place>,
     /// Those that are durable now.
-    returned: Vec<Key>,
+    returned: Vec<Place>,
     waiters: HashMap<DeliveryId, Vec<oneshot::Sender<()>>>,
     /// The actor has no reason to wake soon, and has to hear when nothing is open any more.
     listens: bool,
@@ -48,8 +48,8 @@ impl Ledger {
     }
 
     /// What becomes of the delivery's place in the queue once the decision is durable.
-    pub(super) fn leave(&self, id: DeliveryId, key: Key) {
-        self.0.borrow_mut().left.insert(id, key);
+    pub(super) fn leave(&self, id: DeliveryId, place: Place) {
+        self.0.borrow_mut().left.insert(id, place);
     }
 
     /// Tells `waiter` once the decision is durable.
@@ -96,7 +96,7 @@ impl Ledger {
     }
 
     /// Places in the queue that the store has now.
-    pub(super) fn take_returned(&self) -> Vec<Key> {
+    pub(super) fn take_returned(&self) -> Vec<Place> {
         std::mem::take(&mut self.0.borrow_mut().returned)
     }
 
@@ -152,10 +152,10 @@ mod tests {
     fn the_actor_hears_of_what_lets_something_go() {
         let ledger = Ledger::default();
         ledger.enter(id(1), Some(1));
-        ledger.leave(id(1), (Timestamp::from_millis(9), 3));
+        ledger.leave(id(1), (4, (Timestamp::from_millis(9), 3)));
         ledger.enter(id(2), Some(1));
         assert!(ledger.confirm(id(1)));
-        assert_eq!(ledger.take_returned(), [(Timestamp::from_millis(9), 3)]);
+        assert_eq!(ledger.take_returned(), [(4, (Timestamp::from_millis(9), 3))]);
         ledger.listen(true);
         assert!(ledger.confirm(id(2)), "the last one, for an actor that sleeps");
     }

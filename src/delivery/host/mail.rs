@@ -75,6 +75,7 @@ impl Handler<AttemptFinished> for HostActor {
         let roll = self.shard.roll();
         let Some(ruling) = self.state.settle(id, &report.outcome, now, roll) else { return };
         self.count(&ruling, &report.outcome, &report.timings, now.moment);
+        self.note_shed();
         log::debug!(
             host:% = self.name, delivery:% = id, attempt = ruling.attempts,
             status = report.outcome.status().unwrap_or(0), verdict:? = ruling.verdict;
@@ -89,7 +90,7 @@ impl Handler<AttemptFinished> for HostActor {
         let attempt = Attempt { number: ruling.attempts, started, outcome, timings };
         let verdict = ruling.verdict;
         if let Some(key) = ruling.left {
-            self.ledger.leave(id, key);
+            self.ledger.leave(id, (ruling.lane, key));
         }
         self.unsaved = true;
         let settlement = Settlement { id, verdict, at: now.wall, attempt: Some(attempt) };
@@ -116,25 +117,18 @@ impl Handler<Committed> for HostActor {
 impl Handler<Paged> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, Paged(rows, limit): Paged, context: &mut Context<Self>) {
+    fn handle(&mut self, Paged { lane, pages }: Paged, context: &mut Context<Self>) {
         self.paging = false;
-        match rows {
+        match pages {
             Ok(pages) => {
-                let mut full = pages.iter().any(|page| page.full);
-                let mut rows: Vec<_> = pages.into_iter().flat_map(|page| page.rows).collect();
-                rows.sort_unstable_by_key(|row| row.key());
-                full |= rows.len() > limit;
-                rows.truncate(limit);
-                let mut newer = self.ledger.page_came();
-                newer.extend(self.state.in_flight_ids());
-                self.state.queue_mut().page_came(rows, full, |row| !newer.contains(&row.id));
+                self.take_pages(lane, pages);
                 self.paged = true;
                 self.pump(context);
             }
             Err(error) => {
                 log::warn!(host:% = self.name, error:% = error; "queue of a host could not be read");
-                context.run_later(BREATHER * 10, |actor, context| {
-                    actor.ask_for_page(context);
+                context.run_later(BREATHER * 10, move |actor, context| {
+                    actor.ask_for_page(lane, context);
                 });
             }
         }
@@ -187,7 +181,7 @@ impl Handler<HostCommand> for HostActor {
             }
             HostCommand::Control(controls) => self.state.control(controls, now.moment),
             HostCommand::Inspect(reply) => {
-                let _left = reply.send(view::snapshot(self, now));
+                let _left = reply.send(view::inspect(self, now));
             }
             HostCommand::InFlight(reply) => {
                 let _left = reply.send(self.state.in_flight_ids().collect());

@@ -91,7 +91,11 @@ pub(super) struct Remembered(pub(super) Result<Option<HostRecord>, StoreError>);
 
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Paged(pub(super) Result<Vec<LanePage>, StoreError>, pub(super) usize);
+pub(super) struct Paged {
+    /// Of this lane, or of all.
+    pub(super) lane: Option<u32>,
+    pub(super) pages: Result<Vec<LanePage>, StoreError>,
+}
 
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -119,7 +119,7 @@ impl HostActor {
             && self.remembered
             && self.paged
             && !self.paging;
-        let next_work = self.state.earliest_due().map(|due| now.moment_of(due));
+        let next_work = self.state.next_work(now);
         // Work that is held for long keeps no actor either, but where only a clock ends the hold
         // the sleep must end with it.
         let next_work = next_work.map(|due| due.max(standing.until.unwrap_or(due)));

@@ -31,11 +31,11 @@ impl HostState {
         if self.controls.paused {
             return held(WaitReason::Pause, None, "an operator paused the host");
         }
-        if self.gate.advance(self.rules.health.probes, now) {
+        if self.vitals.gate.advance(self.rules.health.probes, now) {
             self.calm(now);
         }
-        if !self.gate.lets_pass() {
-            return match &self.gate {
+        if !self.vitals.gate.lets_pass() {
+            return match &self.vitals.gate {
                 Gate::Cooling { until, reason } => {
                     let reason = Cow::Owned(reason.clone());
                     Some(Hold { wait: WaitReason::Cooldown, until: Some(*until), reason })
@@ -56,20 +56,20 @@ impl HostState {
             };
             return held(reason, Some(wait.until), words);
         }
-        if let Some(until) = self.slump.until(now) {
+        if let Some(until) = self.vitals.slump.until(now) {
             let words = "its last requests failed one after the other";
             return held(WaitReason::Backoff, Some(until), words);
         }
         let in_flight = self.in_flight();
         // While probing, the probes are the limit.
-        let limit = match self.gate {
+        let limit = match self.vitals.gate {
             Gate::Open => self.concurrency.limit(),
             _ => self.concurrency.ceiling(),
         };
         if in_flight >= limit {
             return held(WaitReason::InFlightLimit, None, "all requests in flight are taken");
         }
-        if let Some(ready) = self.reopening.ready_at(now) {
+        if let Some(ready) = self.vitals.reopening.ready_at(now) {
             let words = "the host is back and gets its usual rate at first";
             return held(WaitReason::InFlightLimit, Some(ready), words);
         }
@@ -100,22 +100,28 @@ impl HostState {
     /// The host's condition now.
     pub fn standing(&mut self, now: Now) -> Standing {
         let hold = self.hold(now.moment);
-        let probing = matches!(self.gate, Gate::Probing { .. });
-        let (condition, hold) = match hold {
-            Some(hold) => (condition_of(hold.wait, probing), Some(hold)),
-            None if probing => (HostCondition::Probing, None),
-            None => (HostCondition::Healthy, None),
-        };
-        if condition == HostCondition::Healthy && self.limited_until > now.moment {
+        let probing = matches!(self.vitals.gate, Gate::Probing { .. });
+        let standing = standing_of(hold, probing);
+        if standing.condition == HostCondition::Healthy && self.limited_until > now.moment {
             let reason = Cow::Borrowed("its rate-limit budget sets the pace");
             return Standing { condition: HostCondition::Limited, until: None, reason };
         }
-        let (until, reason) = match hold {
-            Some(hold) if condition != HostCondition::Healthy => (hold.until, hold.reason),
-            _ => (None, Cow::Borrowed("")),
-        };
-        Standing { condition, until, reason }
+        standing
     }
+}
+
+/// The word for what is held back so, of a host or a lane that is or is not being probed.
+pub(super) fn standing_of(hold: Option<Hold>, probing: bool) -> Standing {
+    let (condition, hold) = match hold {
+        Some(hold) => (condition_of(hold.wait, probing), Some(hold)),
+        None if probing => (HostCondition::Probing, None),
+        None => (HostCondition::Healthy, None),
+    };
+    let (until, reason) = match hold {
+        Some(hold) if condition != HostCondition::Healthy => (hold.until, hold.reason),
+        _ => (None, Cow::Borrowed("")),
+    };
+    Standing { condition, until, reason }
 }
 
 fn condition_of(wait: WaitReason, probing: bool) -> HostCondition {

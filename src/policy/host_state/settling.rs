@@ -1,7 +1,9 @@
 //! What an attempt's end teaches, and what is decided about its delivery.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::wards::ProbeOf;
 use super::{Flight, HostState};
 use crate::model::{DeliveryId, End, Moment, Now, Outcome, Pending, Verdict};
 use crate::policy::backoff;
@@ -31,6 +33,10 @@ pub struct Ruling {
     pub ordered: bool,
     /// When the request was sent.
     pub sent: Moment,
+    /// The workspace's lane.
+    pub lane: u32,
+    /// The campaign or canvas that it is counted under.
+    pub campaign: Option<Arc<str>>,
     /// Its new place, where it goes again but comes after what the window holds.
     pub left: Option<Key>,
 }
@@ -48,6 +54,7 @@ impl HostState {
         let flight = self.flights.remove(&id)?;
         let size = flight.entry.webhook.as_ref().map_or(0, |webhook| webhook.size());
         self.flight_bytes -= size;
+        self.queue.landed(flight.entry.lane);
         let signals = match outcome {
             Outcome::Answered(answer) => headers::read(&answer.headers, now.wall),
             _ => Signals::default(),
@@ -57,6 +64,7 @@ impl HostState {
             meaning = self.weigh_overload(&flight, now.moment);
         }
         let wait = self.learn_budget(&flight, outcome, &signals, meaning, roll, now.moment);
+        self.learn_reach(&flight, outcome, now.moment);
         self.learn_health(&flight, meaning, roll, now.moment);
         let verdict = self.rule(&flight.entry, meaning, &signals, now, roll);
         let mut ruling = Ruling {
@@ -65,6 +73,8 @@ impl HostState {
             attempts: flight.entry.attempts,
             ordered: flight.entry.ordered,
             sent: flight.sent,
+            lane: flight.entry.lane,
+            campaign: flight.entry.campaign.clone(),
             left: None,
         };
         debug_assert!(wait.is_none_or(|wait| wait <= HOST_WAIT_MAX));
@@ -80,16 +90,19 @@ impl HostState {
     /// What a 503 without a hint means; it teaches the learned rate where it may be a limiter's.
     fn weigh_overload(&mut self, flight: &Flight, now: Moment) -> Meaning {
         let rounds = flight.entry.attempts.saturating_sub(flight.entry.retries);
-        let weighed = self.overload.overloaded(rounds, now);
-        if self.overload.is_first() {
-            self.learned_before = self.learned.clone();
+        let learned = self.learned.clone();
+        let vitals = self.vitals_of(flight.entry.lane);
+        let weighed = vitals.overload.overloaded(rounds, now);
+        if vitals.overload.is_first() {
+            vitals.learned_before = learned;
         }
         match weighed {
             Weighed::Limiter | Weighed::Mostly => {
                 self.learned.refused(flight.sent, Duration::ZERO, now);
             }
             Weighed::Failure { misjudged: true } => {
-                self.learned = std::mem::take(&mut self.learned_before);
+                let before = &mut self.vitals_of(flight.entry.lane).learned_before;
+                self.learned = std::mem::take(before);
             }
             Weighed::Failure { misjudged: false } => {}
         }
@@ -127,9 +140,12 @@ impl HostState {
                 // slow host far below it.
                 self.learned.refused(flight.sent, wait.unwrap_or_default(), now);
             }
+            // What one workspace's URL fails while others are well says nothing of the host.
+            Meaning::Failed { counts: true, .. }
+                if self.others_well(flight.entry.lane, flight.sent) => {}
             Meaning::Failed { counts: true, .. } => self.halve(flight.sent, now),
             Meaning::Delivered | Meaning::Permanent | Meaning::Failed { .. } => {
-                self.overload.succeeded(now);
+                self.vitals_of(flight.entry.lane).overload.succeeded(now);
                 self.learned.succeeded();
                 self.concurrency.succeeded(self.in_flight());
             }
@@ -153,50 +169,108 @@ impl HostState {
             // Alive, but neither well nor ill; or no word from the host at all.
             Meaning::Refused | Meaning::Overloaded | Meaning::Blocked | Meaning::Unprepared => None,
         };
-        if flight.sent >= self.healthy_since {
+        let lane = flight.entry.lane;
+        let is_shared = self.is_shared();
+        let vitals = self.wards.get_mut(&lane).unwrap_or(&mut self.vitals);
+        if flight.sent >= vitals.healthy_since {
             match (well, meaning) {
                 (Some(false), Meaning::Failed { timed_out, .. }) => {
-                    self.health.failed(timed_out, now);
-                    let prevail = self.health.failures_prevail(now);
-                    self.slump.failed(flight.sent, prevail, roll, now);
+                    vitals.health.failed(timed_out, now);
+                    let prevail = vitals.health.failures_prevail(now);
+                    vitals.slump.failed(flight.sent, prevail, roll, now);
                 }
                 (Some(_), _) => {
-                    self.health.answered(now);
-                    self.slump.ended();
-                    self.reopening.delivered(now);
+                    vitals.health.answered(now);
+                    vitals.slump.ended();
+                    vitals.reopening.delivered(now);
+                    vitals.well = Some(now);
+                    if is_shared {
+                        self.vitals.reopening.delivered(now);
+                    }
                 }
                 (None, Meaning::Blocked | Meaning::Unprepared) => {}
                 (None, _) => {
-                    self.health.asked_to_wait();
-                    self.slump.ended();
+                    vitals.health.asked_to_wait();
+                    vitals.slump.ended();
                 }
             }
         }
-        if flight.probe {
-            match well {
-                Some(well) => self.judge_probe(well, now),
-                None => self.gate.probe_lost(),
+        match (flight.probe, well) {
+            (None, _) => self.look_for_a_trip(flight, well, now),
+            (Some(ProbeOf::Host), None) => self.vitals.gate.probe_lost(),
+            (Some(ProbeOf::Lane), None) => self.vitals_of(lane).gate.probe_lost(),
+            (Some(ProbeOf::Host), Some(well)) if is_shared => {
+                self.judge_shared_probe(lane, well, now);
             }
-        } else if self.gate == Gate::Open
-            && let Some(reason) = self.health.tripped(flight.limit, now)
+            (Some(ProbeOf::Host), Some(well)) => self.judge_probe(well, now),
+            (Some(ProbeOf::Lane), Some(well)) => self.judge_lane_probe(lane, well, now),
+        }
+    }
+
+    /// Counts whether the host could be reached. Where another workspace was answered meanwhile it
+    /// was there, and the trouble is an endpoint's.
+    fn learn_reach(&mut self, flight: &Flight, outcome: &Outcome, now: Moment) {
+        if flight.sent < self.vitals.healthy_since {
+            return;
+        }
+        let lane = flight.entry.lane;
+        match outcome {
+            Outcome::Blocked { .. } => {}
+            Outcome::Answered(_) => {
+                self.reach.answered(now);
+                self.vitals_of(lane).answered = Some(now);
+            }
+            Outcome::NoAnswer { .. } if self.others_answered(lane, flight.sent) => {}
+            Outcome::NoAnswer { timed_out, .. } => self.reach.failed(*timed_out, now),
+        }
+    }
+
+    /// Shuts the gate of a lane that fails too often, and the host's where it is the host.
+    fn look_for_a_trip(&mut self, flight: &Flight, well: Option<bool>, now: Moment) {
+        if self.vitals.gate != Gate::Open {
+            return;
+        }
+        let (window, cooldown) = (self.rules.health.window, self.rules.health.cooldown);
+        let lane = flight.entry.lane;
+        if !self.is_shared() {
+            if let Some(reason) = self.vitals.health.tripped(flight.limit, now) {
+                let (_, failures) = self.vitals.health.counts(now);
+                let (_, unanswered) = self.reach.counts(now);
+                self.whole = unanswered * 2 > failures;
+                self.cool(words_of(reason, window), now);
+            }
+            return;
+        }
+        let limit = (f64::from(flight.limit) * self.queue.part(lane)).ceil() as u32;
+        if let Some(ward) = self.wards.get_mut(&lane)
+            && ward.gate == Gate::Open
+            && let Some(reason) = ward.health.tripped(limit, now)
         {
-            self.cool(words_of(reason, self.rules.health.window), now);
+            ward.gate = Gate::cool(words_of(reason, window), cooldown, now);
+        }
+        if well == Some(false) {
+            self.judge_host(flight.limit, now);
         }
     }
 
     fn judge_probe(&mut self, well: bool, now: Moment) {
-        match self.gate.probed(well, self.queue.len()) {
+        match self.vitals.gate.probed(well, self.queue.len()) {
             Probed::Undecided => {}
-            Probed::Healthy => {
-                self.gate = Gate::Open;
-                self.health.clear();
-                self.concurrency.restart();
-                self.healthy_since = now;
-                self.reopening.begin(now);
-                self.calm(now);
-            }
+            Probed::Healthy => self.reopen(now),
             Probed::Unhealthy => self.cool("probes after the cooldown failed".into(), now),
         }
+    }
+
+    /// The host is back.
+    pub(super) fn reopen(&mut self, now: Moment) {
+        self.vitals.gate = Gate::Open;
+        self.whole = false;
+        self.vitals.health.clear();
+        self.reach.clear();
+        self.concurrency.restart();
+        self.vitals.healthy_since = now;
+        self.vitals.reopening.begin(now);
+        self.calm(now);
     }
 
     /// What the paces saved up while the host was left alone is not to be sent as a burst.
@@ -206,11 +280,11 @@ impl HostState {
         }
         self.budget.calm(now);
         self.learned.wait_ended(now);
-        self.slump.ended();
+        self.vitals.slump.ended();
     }
 
-    fn cool(&mut self, reason: String, now: Moment) {
-        self.gate = Gate::cool(reason, self.rules.health.cooldown, now);
+    pub(super) fn cool(&mut self, reason: String, now: Moment) {
+        self.vitals.gate = Gate::cool(reason, self.rules.health.cooldown, now);
     }
 
     fn rule(
@@ -250,7 +324,8 @@ impl HostState {
     }
 }
 
-fn words_of(reason: TripReason, window: Duration) -> String {
+/// Why a gate was shut.
+pub(super) fn words_of(reason: TripReason, window: Duration) -> String {
     match reason {
         TripReason::Failures { failures, attempts } => {
             format!("{failures} of {attempts} attempts failed within {}s", window.as_secs())

@@ -7,10 +7,11 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::{
-    Answer, End, Header, HostNumber, Method, Outcome, Priority, Target, Verdict, Webhook,
+    Answer, End, Header, HostNumber, Method, Outcome, Priority, Target, Timestamp, Verdict, Webhook,
 };
 use crate::policy::condition::HostCondition;
 
+mod lanes;
 mod limiters;
 
 /// Somewhere within a second of 2027, so that an epoch is one and is rounded.
@@ -157,7 +158,7 @@ fn twenty_failures_defer_everything_for_a_cooldown_then_three_probes() {
 #[test]
 fn failing_probes_cool_it_down_again() {
     let mut state = host(50);
-    state.gate = Gate::cool("test".into(), Duration::from_secs(60), Moment::ORIGIN);
+    state.vitals.gate = Gate::cool("test".into(), Duration::from_secs(60), Moment::ORIGIN);
     let probes = sent(&mut state, at(60_000));
     assert_eq!(probes.len(), 3);
     for id in &probes {
@@ -195,7 +196,7 @@ fn a_paused_host_sends_nothing_until_it_is_resumed() {
 #[test]
 fn a_restart_does_not_end_a_cooldown_and_a_clock_set_back_does_not_stretch_it() {
     let mut state = host(50);
-    state.gate = Gate::cool("test".into(), Duration::from_secs(60), Moment::ORIGIN);
+    state.vitals.gate = Gate::cool("test".into(), Duration::from_secs(60), Moment::ORIGIN);
     let saved = crate::policy::saved::Saved::parse(&state.save(at(10_000)).to_json());
     let saved = saved.expect("reads what it wrote");
     let mut restored = host(50);
@@ -240,9 +241,9 @@ fn a_black_hole_needs_as_many_timeouts_as_might_be_in_flight_and_not_half_of_the
     for id in &out[..63] {
         settle(&mut state, *id, &timed_out, at(millis + 90_000));
     }
-    assert_eq!(state.gate, Gate::Open);
+    assert_eq!(state.vitals.gate, Gate::Open);
     settle(&mut state, out[63], &timed_out, at(millis + 90_000));
-    assert_ne!(state.gate, Gate::Open);
+    assert_ne!(state.vitals.gate, Gate::Open);
 }
 
 #[test]
@@ -261,7 +262,7 @@ fn answers_that_are_neither_success_nor_failure_count_as_attempts() {
             }
         }
         assert_eq!(count, 60);
-        assert_eq!(state.gate, Gate::Open, "24 of 60 failed");
+        assert_eq!(state.vitals.gate, Gate::Open, "24 of 60 failed");
     }
 }
 
@@ -290,7 +291,7 @@ fn a_static_limit_gives_no_burst_after_a_cooldown() {
     for seq in 0..500 {
         state.queue_mut().offer(entry(seq));
     }
-    state.gate = Gate::cool("test".into(), Duration::from_secs(60), Moment::ORIGIN);
+    state.vitals.gate = Gate::cool("test".into(), Duration::from_secs(60), Moment::ORIGIN);
     let mut sends = 0;
     for millis in 60_000..61_000 {
         for id in sent(&mut state, at(millis)) {

@@ -105,6 +105,7 @@ impl Row {
             workspace: delivery.workspace,
             trigger: delivery.trigger,
             host: delivery.host.clone(),
+            workspace: delivery.workspace,
             seq,
             state: self.state,
             accepted: delivery.accepted,
