@@ -8,6 +8,7 @@
 
 mod ballast;
 mod change;
+mod checkpoint;
 mod codec;
 #[doc(hidden)] // reached by tests/fuzzing alone
 pub mod fuzzing;
@@ -35,6 +36,7 @@ use rusqlite::{Connection, InterruptHandle};
 
 use self::ballast::Ballast;
 use self::change::Change;
+use self::checkpoint::Checkpoints;
 use self::query::ListError;
 use self::reader::Readers;
 pub use self::schema::{DATABASE_FILE, OpenError};
@@ -112,6 +114,7 @@ impl EmbeddedStore {
                 Some(check)
             }
         };
+        let checkpoints = Checkpoints::start(&file).map_err(|error| failed(error.to_string()))?;
         let (orders, queue) = channel();
         let writer = Writer {
             file: file.clone(),
@@ -120,6 +123,7 @@ impl EmbeddedStore {
             shared: shared.clone(),
             orders: queue,
             connection: Some(connection),
+            checkpoints,
             ballast,
             lock,
         };

@@ -14,9 +14,9 @@ use rustix::fs::{FlockOperation, flock};
 pub const DATABASE_FILE: &str = "hostline.db";
 /// Name of the file whose lock says that a process owns the directory.
 const LOCK_FILE: &str = "hostline.lock";
-/// Pages of log that make the writer move them into the file: 16 MiB. Smaller ones sync the file
-/// more often than the disk likes, larger ones make the pause longer (20 to 30 ms at this size).
-const CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages of log at which the writer moves them into the file by itself: 64 MiB. `checkpoint` does it
+/// beside the writer much earlier; this bounds the log where that fails.
+const CHECKPOINT_PAGES: i64 = 16_000;
 /// Page cache of a reading connection. Readers hold a page for one query, so little is enough.
 const READER_CACHE_BYTES: usize = 8 << 20;
 /// More than the number of distinct statements, so that each is compiled once.
@@ -170,6 +170,26 @@ pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     set_memory(&connection, READER_CACHE_BYTES)?;
     Ok(connection)
+}
+
+/// Opens a connection that only moves the log into the file.
+pub(super) fn connect_to_checkpoint(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(BUSY)?;
+    // What is moved has to be on the disk in the log first, and in the file before the log begins
+    // anew.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    set_memory(&connection, READER_CACHE_BYTES)?;
+    Ok(connection)
+}
+
+/// Moves what it can of the log into the file, without holding up anyone; how many pages are left.
+pub(super) fn checkpoint_some(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        let (logged, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok(logged - moved)
+    })
 }
 
 /// Moves the whole log into the file and syncs it; whether all of it went.

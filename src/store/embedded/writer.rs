@@ -19,6 +19,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::ballast::Ballast;
 use super::change::Change;
+use super::checkpoint::Checkpoints;
 use super::schema::{self, DirectoryLock};
 use super::shared::{Shared, Sums, stored_sums};
 use crate::clock::Clock;
@@ -105,6 +106,7 @@ pub(super) struct Writer {
     pub orders: Receiver<Order>,
     /// `None` only between two attempts at opening the file anew.
     pub connection: Option<Connection>,
+    pub checkpoints: Checkpoints,
     pub ballast: Ballast,
     pub lock: DirectoryLock,
 }
@@ -214,11 +216,13 @@ impl Writer {
             let failure = self.refuse(&error);
             return self.doubt(group, failures, effect, &failure);
         }
-        shared.committed(group.len(), self.clock.moment().since(begun));
+        let size = group.len();
+        shared.committed(size, self.clock.moment().since(begun));
         effect.put_in_force(&shared);
         for (work, failure) in group.into_iter().zip(failures) {
             work.answer(failure);
         }
+        self.checkpoints.committed(connection, size);
         Standing::Sound
     }
 
@@ -269,8 +273,10 @@ impl Writer {
         let Standing::Suspect = standing else { return standing };
         // The old connection goes first: its cache may hold pages that never reached the disk.
         self.connection = None;
+        let turn = self.checkpoints.turn();
         let reopened = schema::connect(&self.file, self.cache_bytes)
             .and_then(|connection| Ok((schema::checkpoint(&connection)?, connection)));
+        drop(turn);
         match reopened {
             Ok((whole, connection)) => {
                 let expected = self.shared.sums();
@@ -326,6 +332,8 @@ impl Writer {
     }
 
     fn finish(mut self, standing: Standing, done: Goodbye) {
+        // Its thread has ended then: nobody else touches the file when it is given up.
+        drop(self.checkpoints);
         let closed = match (&standing, &self.connection) {
             // A busy reader leaves the rest in the log, which the next opening reads: no loss.
             (Standing::Sound, Some(connection)) => schema::checkpoint(connection).map(drop),
