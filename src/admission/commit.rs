@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::composed::Skipped;
-use super::{Admission, Admitted, Prepared, Refusal, idempotency, refusal};
+use super::{Admission, Admitted, FULL_ROOM, Prepared, Refusal, idempotency, refusal};
 use crate::model::{Delivery, DeliveryId, HostName, Timestamp, TriggerId};
+use crate::policy::intake::drained_after_s;
 use crate::store::{
     Acceptance, Accepted, Expect, Idempotency, RecordKind, RecordWrite, StoreError, Writes,
 };
@@ -134,18 +135,36 @@ impl Admission {
         let trigger = trigger_of(&answer).expect("an answer begins with its trigger");
         let count = acceptance.deliveries.len();
         let again = acceptance.clone();
+        let began = self.clock.moment();
         let accepted = match self.store.accept(acceptance).await {
             Err(StoreError::Unknown(why)) => self.commit_again(again, &answer, why).await,
             other => other,
         };
-        match accepted.map_err(refusal)? {
+        match accepted.map_err(|error| self.told(error))? {
             Accepted::New => {
-                self.meter.add(self.clock.moment(), count as u64);
+                let now = self.clock.moment();
+                // The wait of many at once says nothing of what one has to wait.
+                if count <= 1 {
+                    self.door.waited(now.since(began));
+                }
+                self.meter.add(now, count as u64);
                 Ok(Admitted { trigger, answer, deliveries: count, replayed: false })
             }
             Accepted::Replayed(answer) => replayed(answer).ok_or(Refusal::Unavailable),
             Accepted::KeyReused => Err(Refusal::KeyReused),
             Accepted::Stale(place) => Err(Refusal::Stale(place)),
+        }
+    }
+
+    /// A refusal of the store's; of a full one it is known how fast it gets emptier.
+    fn told(&self, error: StoreError) -> Refusal {
+        let refused = refusal(error);
+        match (&refused, self.door.ends_per_s()) {
+            (Refusal::StoreFull { limit, .. }, per_s) if per_s > 0.0 => {
+                let after_s = drained_after_s(limit / FULL_ROOM, per_s, fastrand::f64());
+                Refusal::StoreFull { limit: *limit, after_s }
+            }
+            _ => refused,
         }
     }
 

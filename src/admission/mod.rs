@@ -36,7 +36,7 @@ pub(crate) use draft::{
 pub use idempotency::parse_header as parse_idempotency_key;
 pub(crate) use input::{SecretRefs, explain, push_token};
 pub use meter::Meter;
-pub use refusal::{FieldError, Refusal};
+pub use refusal::{FieldError, Refusal, Want};
 pub use timing::Timing;
 pub(crate) use timing::{AHEAD_MAX, parse_duration};
 
@@ -55,6 +55,12 @@ pub use door::Place;
 pub use idempotency::Claim;
 use idempotency::UnderWay;
 use quota::Quotas;
+
+/// Seconds after which a full store is asked again, where it is not known how fast it gets emptier.
+const FULL_AFTER_S: u32 = 30;
+/// A full store is asked again when so small a part of its limit has come free: sooner, and nearly
+/// all who come back would be refused again.
+const FULL_ROOM: u64 = 100;
 
 /// Lets the triggers of one workspace in. What is not of the workspace alone is shared by all.
 #[derive(Clone)]
@@ -122,7 +128,7 @@ impl Admission {
     ) -> Self {
         let serial = Arc::new(AtomicU64::new(fastrand::u64(..)));
         let (keys, meter, quotas) = (Arc::default(), Arc::default(), Arc::default());
-        let door = Arc::new(Door::new(settings.server.max_waiting));
+        let door = Arc::new(Door::new(&settings.server));
         let workspace = DEFAULT_WORKSPACE;
         Self { workspace, store, engine, settings, clock, keys, door, meter, quotas, serial }
     }
@@ -153,7 +159,7 @@ impl Admission {
             return Err(Refusal::Stopping);
         }
         self.vet_rate()?;
-        self.door.enter().ok_or(Refusal::Busy)
+        self.door.enter(self.clock.moment(), || ended(&*self.store))
     }
 
     /// Counts a trigger towards what the workspace may bring in a second.
@@ -363,6 +369,13 @@ impl Admission {
     }
 }
 
+/// Deliveries that ever came to an end.
+fn ended(store: &dyn Store) -> u64 {
+    let counts = store.counts();
+    let undelivered = counts.failed + counts.exhausted + counts.expired + counts.cancelled;
+    counts.delivered + undelivered
+}
+
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         refusal(error)
@@ -372,7 +385,9 @@ impl From<StoreError> for Refusal {
 fn refusal(error: StoreError) -> Refusal {
     log::debug!("refused: {error}");
     match error {
-        StoreError::Full { max_pending } => Refusal::StoreFull { limit: max_pending },
+        StoreError::Full { max_pending } => {
+            Refusal::StoreFull { limit: max_pending, after_s: FULL_AFTER_S }
+        }
         StoreError::Closed(_) => Refusal::Stopping,
         StoreError::Unavailable(_) | StoreError::Unknown(_) => Refusal::Unavailable,
     }

@@ -88,6 +88,8 @@ pub enum Refusal {
     StoreFull {
         /// The limit.
         limit: u64,
+        /// Seconds after which there is room again, at the rate at which deliveries end now.
+        after_s: u32,
     },
     /// A record that composition writes with the deliveries was changed meanwhile: this is its
     /// place among the writes. Whoever composed them has to look again.
@@ -99,12 +101,28 @@ pub enum Refusal {
         /// How many may.
         max: u8,
     },
-    /// As many triggers wait for the store as may; it has taken them within a second.
-    Busy,
+    /// More triggers come than can be taken now.
+    Busy {
+        /// What there is too little of.
+        want: Want,
+        /// Seconds after which to come again: different ones for callers refused together.
+        after_s: u32,
+    },
     /// The process is stopping.
     Stopping,
     /// The store cannot write now. The cause is for the log, not for the caller.
     Unavailable,
+}
+
+/// What there is too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// As many wait for the store as ever may (`server.max_waiting`).
+    Room,
+    /// More would wait for the store longer than they should (`server.target_wait`).
+    Time,
+    /// The process has as much memory as it may (`server.max_memory`).
+    Memory,
 }
 
 impl Refusal {
@@ -148,10 +166,12 @@ impl fmt::Display for Refusal {
             Refusal::WorkspaceRate { limit, .. } => {
                 write!(formatter, "the workspace brings more than {limit} triggers a second")
             }
-            Refusal::StoreFull { limit } => write!(formatter, "{limit} deliveries wait"),
+            Refusal::StoreFull { limit, .. } => write!(formatter, "{limit} deliveries wait"),
             Refusal::Stale(place) => write!(formatter, "record {place} was changed meanwhile"),
             Refusal::Loop { hops, max } => write!(formatter, "{hops} hops; at most {max}"),
-            Refusal::Busy => formatter.write_str("too many triggers at once"),
+            Refusal::Busy { want, after_s } => {
+                write!(formatter, "too many triggers at once ({want:?}); again in {after_s} s")
+            }
             Refusal::Stopping => formatter.write_str("stopping"),
             Refusal::Unavailable => formatter.write_str("store unavailable"),
         }

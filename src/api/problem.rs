@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use crate::access::AccessError;
-use crate::admission::{FieldError, Refusal};
+use crate::admission::{FieldError, Refusal, Want};
 use crate::store::{QueryError, StoreError};
 
 /// Seconds after which a refusal for lack of room may be tried again. A queue drains slowly.
@@ -241,6 +241,28 @@ impl Problem {
             .retry_after(RETRY_SOON_S)
     }
 
+    /// More comes in than can be taken now.
+    fn busy(want: Want, after_s: u32) -> Self {
+        let (slug, title, detail) = match want {
+            Want::Room => (
+                "busy",
+                "Too many triggers at once",
+                "as many triggers wait to be written as may; send this one again",
+            ),
+            Want::Time => (
+                "store-slow",
+                "Triggers come faster than they are written",
+                "this trigger would wait too long to be written; send it again",
+            ),
+            Want::Memory => (
+                "memory-full",
+                "The server has no memory to spare",
+                "the server has as much memory as it may; send this trigger again",
+            ),
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, slug, title, detail.into()).retry_after(after_s)
+    }
+
     /// Nobody is known by what the request brought, if it brought anything. The same whatever was
     /// wrong with it.
     pub fn unauthorized() -> Self {
@@ -423,18 +445,13 @@ impl From<Refusal> for Problem {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "workspace-rate", title, detail)
                     .retry_after(seconds)
             }
-            Refusal::StoreFull { limit } => {
+            Refusal::StoreFull { limit, after_s } => {
                 let detail = format!("{limit} deliveries wait already");
                 let title = "Too many deliveries wait";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-full", title, detail)
-                    .retry_after(RETRY_FULL_S)
+                    .retry_after(after_s)
             }
-            Refusal::Busy => {
-                let detail = "more triggers come in than can be written; send this one again";
-                let title = "Too many triggers at once";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, detail.into())
-                    .retry_after(1)
-            }
+            Refusal::Busy { want, after_s } => Self::busy(want, after_s),
             Refusal::Stopping => Self::stopping(),
             Refusal::Unavailable => Self::unavailable(),
         }
@@ -446,7 +463,7 @@ impl From<StoreError> for Problem {
         log::warn!("request not served: {error}");
         match error {
             StoreError::Closed(_) => Self::stopping(),
-            StoreError::Full { max_pending } => Refusal::StoreFull { limit: max_pending }.into(),
+            full @ StoreError::Full { .. } => Refusal::from(full).into(),
             StoreError::Unavailable(_) | StoreError::Unknown(_) => Self::unavailable(),
         }
     }

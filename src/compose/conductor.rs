@@ -145,7 +145,7 @@ impl Composer {
 
     fn is_of_the_store(&self, refusal: &Refusal) -> bool {
         let of_all =
-            matches!(refusal, Refusal::Busy | Refusal::Stopping | Refusal::StoreFull { .. });
+            matches!(refusal, Refusal::Busy { .. } | Refusal::Stopping | Refusal::StoreFull { .. });
         of_all || self.store.health().refusing.is_some()
     }
 

@@ -49,6 +49,12 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("server.max_waiting", "triggers that wait for the store at once", |all| {
         Slot::Whole(&mut all.server.max_waiting, 1, 100_000)
     }),
+    key("server.target_wait", "mean wait for the store that is aimed at", |all| {
+        Slot::Duration(&mut all.server.target_wait, MS, MINUTE)
+    }),
+    key("server.max_memory", "memory of the process, past which triggers get 503", |all| {
+        Slot::Size(&mut all.server.max_memory, 64 * MIB, 1024 * GIB)
+    }),
     key("server.client_timeout", "time for the head of a request to arrive", |all| {
         Slot::Duration(&mut all.server.client_timeout, 100 * MS, 10 * MINUTE)
     }),

@@ -15,6 +15,7 @@ mod hidden;
 mod keys;
 mod layers;
 mod load;
+mod machine;
 mod problem;
 mod secret;
 mod slot;
@@ -76,6 +77,10 @@ pub struct Server {
     pub max_batch: usize,
     /// Triggers that wait for the store at once.
     pub max_waiting: usize,
+    /// Mean wait for the store that is aimed at.
+    pub target_wait: Duration,
+    /// Memory of the process past which triggers are answered 503, in bytes.
+    pub max_memory: usize,
     /// Time for a client to send the head of its request.
     pub client_timeout: Duration,
     /// Time for a client to send a whole request, or to take a stalled answer.
@@ -346,6 +351,8 @@ impl Default for Settings {
                 max_line: 2 << 20,
                 max_batch: 100_000,
                 max_waiting: 1000,
+                target_wait: Duration::from_millis(5),
+                max_memory: machine::memory() / 4 * 3,
                 client_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(60),
                 keep_alive: Duration::from_secs(75),

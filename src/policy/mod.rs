@@ -10,6 +10,7 @@ pub mod gate;
 pub mod headers;
 pub mod health;
 pub mod host_state;
+pub mod intake;
 pub mod lanes;
 pub mod learned;
 pub mod overload;

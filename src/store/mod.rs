@@ -134,8 +134,6 @@ pub struct DeliveryRecord {
     pub trigger: TriggerId,
     /// Its host.
     pub host: HostName,
-    /// The workspace that it belongs to.
-    pub workspace: u32,
     /// Acceptance order.
     pub seq: u64,
     /// Pending, parked or ended.

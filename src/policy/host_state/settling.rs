@@ -215,7 +215,7 @@ impl HostState {
         }
         let lane = flight.entry.lane;
         match outcome {
-            Outcome::Blocked { .. } => {}
+            Outcome::Blocked { .. } | Outcome::Unprepared { .. } => {}
             Outcome::Answered(_) => {
                 self.reach.answered(now);
                 self.vitals_of(lane).answered = Some(now);

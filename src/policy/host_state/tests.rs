@@ -278,8 +278,8 @@ fn what_could_not_be_made_ready_is_tried_again_and_not_held_against_the_host() {
             again += 1;
         }
     }
-    assert_eq!((again, &state.gate), (60, &Gate::Open));
-    assert_eq!(state.health.counts(at(10_000).moment), (0, 0));
+    assert_eq!((again, &state.vitals.gate), (60, &Gate::Open));
+    assert_eq!(state.vitals.health.counts(at(10_000).moment), (0, 0));
 }
 
 #[test]

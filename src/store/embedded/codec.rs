@@ -271,7 +271,6 @@ pub(super) fn record(row: &Row<'_>, body: Bytes) -> rusqlite::Result<DeliveryRec
         workspace: row.get(16)?,
         trigger,
         host: HostName::from_normalised(row.get_ref(3)?.as_str()?),
-        workspace: row.get(16)?,
         seq: seq(row)?,
         state: state(row, 4)?,
         accepted: time(row, 5)?,

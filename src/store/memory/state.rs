@@ -105,7 +105,6 @@ impl Row {
             workspace: delivery.workspace,
             trigger: delivery.trigger,
             host: delivery.host.clone(),
-            workspace: delivery.workspace,
             seq,
             state: self.state,
             accepted: delivery.accepted,
