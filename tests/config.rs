@@ -13,8 +13,8 @@ const MANUAL: &str = include_str!("../config.toml");
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 /// Keys whose defaults depend on the machine, or that are not available.
-const COMMENTED_OUT: [&str; 4] =
-    ["server.workers", "store.url", "actors.shards", "auth.keys_required"];
+const COMMENTED_OUT: [&str; 5] =
+    ["server.max_memory", "server.workers", "store.url", "actors.shards", "auth.keys_required"];
 
 struct Case {
     directory: tempfile::TempDir,

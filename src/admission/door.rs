@@ -15,8 +15,6 @@ use crate::policy::intake::{Intake, LOOK_EVERY, Seen, retry_after_s};
 const SELDOM: Duration = Duration::from_secs(1);
 /// Weight of the newest second in the rate of ends: it follows the last ten seconds.
 const RATE_WEIGHT: f64 = 0.1;
-/// No wait was seen.
-const NONE: u64 = u64::MAX;
 
 /// Counts who is inside.
 pub(super) struct Door {
@@ -32,7 +30,6 @@ pub(super) struct Door {
     refused: AtomicU64,
     left: AtomicU64,
     waited_us: AtomicU64,
-    shortest_us: AtomicU64,
     /// Deliveries a second that end, in thousandths.
     ends_milli: AtomicU64,
     max_memory: u64,
@@ -66,7 +63,6 @@ impl Door {
             refused: AtomicU64::new(0),
             left: AtomicU64::new(0),
             waited_us: AtomicU64::new(0),
-            shortest_us: AtomicU64::new(NONE),
             ends_milli: AtomicU64::new(0),
             max_memory: server.max_memory as u64,
             look: Mutex::new(Look { intake, at, seldom_at, ended: None }),
@@ -106,9 +102,6 @@ impl Door {
         let micros = wait.as_micros() as u64;
         self.left.fetch_add(1, Ordering::Relaxed);
         self.waited_us.fetch_add(micros, Ordering::Relaxed);
-        if micros < self.shortest_us.load(Ordering::Relaxed) {
-            self.shortest_us.fetch_min(micros, Ordering::Relaxed);
-        }
     }
 
     /// Deliveries a second that come to an end.
@@ -124,11 +117,9 @@ impl Door {
             Err(std::sync::TryLockError::WouldBlock) => return,
         };
         self.look_at.store((now + LOOK_EVERY).as_nanos(), Ordering::Relaxed);
-        let shortest_us = self.shortest_us.swap(NONE, Ordering::Relaxed);
         let seen = Seen {
             left: self.left.swap(0, Ordering::Relaxed),
             waited: Duration::from_micros(self.waited_us.swap(0, Ordering::Relaxed)),
-            shortest: (shortest_us != NONE).then(|| Duration::from_micros(shortest_us)),
             entered: self.entered.swap(0, Ordering::Relaxed),
             refused: self.refused.swap(0, Ordering::Relaxed),
             inside: self.inside.load(Ordering::Relaxed),
@@ -202,7 +193,6 @@ mod tests {
         let places: Vec<_> = (0..40).map(|_| door.enter(at(100), || 0)).collect();
         assert!(places.iter().all(Result::is_ok));
         (0..40).for_each(|_| door.waited(Duration::from_millis(80)));
-        door.waited(Duration::from_millis(1));
         let refused = door.enter(at(200), || 0).err();
         assert_eq!(refused, Some(Refusal::Busy { want: Want::Time, after_s: 1 }));
         drop(places);

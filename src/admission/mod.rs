@@ -303,6 +303,11 @@ impl Admission {
                 return Err(Refusal::Draining(host.clone()));
             }
         }
+        if let Some(limit) = self.policy().max_pending
+            && self.store.pending_of_lane(self.workspace) + webhooks.len() as u64 > limit
+        {
+            return Err(Refusal::WorkspaceFull { limit });
+        }
         let numbered = webhooks.iter().map(|webhook| self.number(webhook.target.host()));
         let numbers = try_join_all(numbered).await?;
         for (webhook, number) in webhooks.iter().zip(&numbers) {

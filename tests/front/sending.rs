@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::future::{join, join_all};
 use hostline::model::{DeliveryId, HostControls, HostName};
 use hostline::store::{QueryStore, StoreError};
 use serde_json::{Value, json};
@@ -163,6 +164,42 @@ async fn a_failing_store_is_told_without_its_secrets() {
     assert_eq!((stopping.status, stopping.slug()), (503, "stopping".into()));
     assert!(!stopping.header("retry-after").is_empty());
     assert_eq!(house.post("/v1/triggers/batch", "[]").await.status, 503);
+}
+
+#[actix_web::test]
+async fn a_store_that_stands_still_shuts_the_door_until_it_goes_on() {
+    let house = House::new();
+    let send = || house.post("/v1/triggers", hook(json!({})));
+    (0..40).for_each(|_| house.store.next(Fault::Slow(Duration::from_secs(3))));
+    let early = join_all((0..40).map(|_| send()));
+    let late = async {
+        tokio::time::advance(Duration::from_millis(1_100)).await;
+        let refused = send().await;
+        assert_eq!((refused.status, refused.slug()), (503, "store-slow".into()));
+        let after_s: u64 = refused.header("retry-after").parse().expect("whole seconds");
+        assert!((1..=30).contains(&after_s), "{after_s}");
+        let batch = house.post("/v1/triggers/batch", format!("[{}]", hook(json!({})))).await;
+        assert_eq!((batch.status, batch.slug()), (503, "store-slow".into()));
+    };
+    let (early, ()) = join(early, late).await;
+    assert!(early.iter().all(|answer| answer.status == 202), "who was let in is kept");
+    assert_eq!(house.get("/v1/stats").await.json()["deliveries"]["accepted"], 40);
+    for _ in 0..20 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert_eq!(send().await.status, 202);
+    }
+    (0..60).for_each(|_| house.store.next(Fault::Slow(Duration::from_millis(1))));
+    let after = join_all((0..60).map(|_| send())).await;
+    assert!(after.iter().all(|answer| answer.status == 202), "all come in again");
+}
+
+#[actix_web::test]
+async fn without_memory_to_spare_nothing_is_taken() {
+    let house = House::with(|settings| settings.server.max_memory = 1);
+    let refused = house.post("/v1/triggers", hook(json!({}))).await;
+    assert_eq!((refused.status, refused.slug()), (503, "memory-full".into()));
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(house.get("/v1/stats").await.status, 200);
 }
 
 #[actix_web::test]

@@ -7,7 +7,8 @@
 //! felt by all that it held up; one that is late because our own timer is coarse is not.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -72,6 +73,8 @@ pub(super) struct Plan {
     pub(super) rate: Option<f64>,
     /// What cannot go out at its time is left out: all connections still wait for answers.
     pub(super) lossy: bool,
+    /// What is refused is sent again after its `Retry-After`, until it is taken.
+    pub(super) obey: bool,
     /// Numbers begin here.
     pub(super) first: u32,
     /// Different hosts, by turns.
@@ -178,8 +181,10 @@ pub(super) struct Sent {
     pub(super) first_nanos: u64,
     /// When the last answer came.
     pub(super) last_nanos: u64,
-    /// From the POST to its 202, microseconds.
+    /// From when the POST was to go to its 202, microseconds.
     pub(super) latency: Quantiles,
+    /// From when it went.
+    pub(super) latency_sent: Quantiles,
     /// Whether all is sent.
     pub(super) done: bool,
 }
@@ -187,6 +192,7 @@ pub(super) struct Sent {
 struct Book {
     sent: Sent,
     latency: Histogram<u64>,
+    latency_sent: Histogram<u64>,
 }
 
 type Shared = Arc<Mutex<Book>>;
@@ -209,7 +215,8 @@ pub(super) fn run(args: &DriverArgs) -> ExitCode {
 }
 
 fn drive(plan: Plan) -> io::Result<()> {
-    let book = Book { sent: Sent::default(), latency: quantiles::histogram() };
+    let (latency, latency_sent) = (quantiles::histogram(), quantiles::histogram());
+    let book = Book { sent: Sent::default(), latency, latency_sent };
     let shared: Shared = Arc::new(Mutex::new(book));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sending = shared.clone();
@@ -220,14 +227,22 @@ fn drive(plan: Plan) -> io::Result<()> {
     })?;
     process::report_on_demand(|| {
         let book = lock(&shared);
-        Sent { latency: Quantiles::of(&book.latency), ..book.sent.clone() }
+        let latency_sent = Quantiles::of(&book.latency_sent);
+        Sent { latency: Quantiles::of(&book.latency), latency_sent, ..book.sent.clone() }
     })
 }
 
 async fn send_all(plan: Plan, shared: Shared) {
     let began = boot_nanos();
     lock(&shared).sent.first_nanos = began;
-    let turns = Rc::new(Turns { next: Cell::new(0), began, plan, batch: RefCell::default() });
+    let turns = Rc::new(Turns {
+        next: Cell::new(0),
+        began,
+        plan,
+        batch: RefCell::default(),
+        again: RefCell::default(),
+        under_way: Cell::new(0),
+    });
     let connections = (0..turns.plan.connections).map(|_| {
         let (turns, shared) = (turns.clone(), shared.clone());
         tokio::task::spawn_local(async move { converse(&turns, &shared).await })
@@ -242,11 +257,39 @@ struct Turns {
     next: Cell<u32>,
     /// Room for the body of a request.
     batch: RefCell<Vec<u8>>,
+    /// When what was refused is sent again, soonest first.
+    again: RefCell<BinaryHeap<Reverse<(u64, u32)>>>,
+    /// Requests without an answer yet, where what is refused comes again.
+    under_way: Cell<usize>,
 }
 
 impl Turns {
     /// The next numbers, and when they go out; waits until then.
     async fn take(&self) -> Option<(Range<u32>, u64)> {
+        if !self.plan.obey {
+            return self.take_fresh().await;
+        }
+        loop {
+            let due = self.again.borrow().peek().map(|Reverse((due, _))| *due);
+            if due.is_some_and(|due| due <= boot_nanos()) {
+                let Reverse((due, number)) = self.again.borrow_mut().pop()?;
+                return Some((number..number + 1, due));
+            }
+            // Fresh ones have their times, too; nobody sleeps past one that comes again.
+            let rate = self.plan.rate.unwrap_or(f64::MAX);
+            let fresh_at = self.began + (f64::from(self.next.get()) / rate * 1e9) as u64;
+            let is_left = self.next.get() < self.plan.triggers;
+            if is_left && fresh_at <= boot_nanos() {
+                return self.take_fresh().await;
+            }
+            if !is_left && due.is_none() && self.under_way.get() == 0 {
+                return None;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn take_fresh(&self) -> Option<(Range<u32>, u64)> {
         let from = self.next_due();
         let to = from.saturating_add(self.plan.batch).min(self.plan.triggers);
         if from >= to {
@@ -307,8 +350,17 @@ async fn converse(turns: &Turns, shared: &Shared) {
         };
         turns.put(&mut out, numbers.clone(), at);
         buffer.clear();
+        turns.under_way.set(turns.under_way.get() + 1);
+        let sent_at = boot_nanos();
         let exchanged = exchange(&mut stream, &out, &mut buffer).await;
-        count(&turns.plan, shared, numbers, at, exchanged.as_ref());
+        turns.under_way.set(turns.under_way.get() - 1);
+        if turns.plan.obey
+            && let Some(after_s) = exchanged.as_ref().and_then(|answer| answer.retry_after)
+        {
+            let due = boot_nanos() + after_s * 1_000_000_000;
+            turns.again.borrow_mut().push(Reverse((due, numbers.start)));
+        }
+        count(&turns.plan, shared, numbers, (at, sent_at), exchanged.as_ref());
         match exchanged {
             Some(_) => {
                 connection = Some(stream);
@@ -355,7 +407,7 @@ fn count(
     plan: &Plan,
     shared: &Shared,
     numbers: Range<u32>,
-    at: u64,
+    (at, sent_at): (u64, u64),
     answer: Option<&wire::Answered>,
 ) {
     let now = boot_nanos();
@@ -368,6 +420,7 @@ fn count(
             book.sent.accepted += triggers;
             book.sent.owed += numbers.filter(|number| !plan.hangs(*number)).count() as u64;
             book.latency.saturating_record((now - at) / 1000);
+            book.latency_sent.saturating_record((now - sent_at) / 1000);
         }
         other => {
             let status = other.map_or(0, |answer| answer.status);

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use super::campaign;
+use super::overload;
 use super::run::{Load, Outcome, measure};
 use super::show::ratio;
 use crate::cli::receiver::LimitHeaders;
@@ -233,30 +233,45 @@ fn very_many_hosts(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
 }
 
 fn overload(load: &Load) -> io::Result<(Vec<Outcome>, Vec<Claim>)> {
-    let duration = Some(load.duration.unwrap_or(Duration::from_secs(60)));
-    let runs = super::overload(&Load { duration, ..named(load, "overload") })?;
-    let refused: u64 =
-        runs[1].server_refused.iter().filter(|(status, _)| **status > 0).map(|one| one.1).sum();
-    // From when buffers for thousands of connections are filled until they are closed.
-    let samples = &runs[1].samples;
-    let settled = samples
-        .iter()
-        .skip(samples.len() / 4)
-        .filter(|sample| sample.accepted < runs[1].accepted)
-        .map(|sample| sample.rss_bytes);
-    let (low, high) = settled.fold((u64::MAX, 0), |(low, high), rss| (low.min(rss), high.max(rss)));
+    let load = Load { duration: None, ..named(load, "overload") };
+    let runs = overload::run(&load, overload::CONNECTIONS, true)?;
+    let (over, crowd) = (&runs[overload::OVER], &runs[overload::OVER + 1]);
+    let refused = |run: &Outcome| -> u64 {
+        run.server_refused.iter().filter(|(status, _)| **status > 0).map(|one| one.1).sum()
+    };
+    let [_, settled, end] = over.rss_course;
+    let p99 = |run: &Outcome| run.accept_sent_us.p99 as f64;
     let claims = vec![
-        Claim::at_least("refused with Retry-After", refused as f64, 1.0),
+        Claim::at_least("refused with Retry-After", refused(over) as f64, 1.0),
         Claim::at_most(
             "Retry-After, s",
-            runs[1].retry_after_max_s.map_or(f64::MAX, |most| most as f64),
-            5.0,
+            over.retry_after_max_s.map_or(f64::MAX, |most| most as f64),
+            30.0,
         ),
-        Claim::at_most("growth of memory, MiB", (high.saturating_sub(low) / MIB) as f64, 50.0),
+        Claim::at_most(
+            "growth of memory after 10 s, MiB",
+            (end.saturating_sub(settled) / MIB) as f64,
+            50.0,
+        ),
         Claim::at_least(
             "delivered a second meanwhile, ratio",
-            median_ratio(&runs, |run| run.delivered_per_s),
+            ratio(over.delivered_meanwhile_per_s, runs[overload::TAKES].delivered_per_s),
             0.5,
+        ),
+        Claim::at_most(
+            "202 p99 against half load, ratio",
+            ratio(p99(over), p99(&runs[overload::HALF])),
+            2.0,
+        ),
+        Claim::at_most(
+            "202 p99 against 1,000/s, ratio",
+            ratio(p99(over), p99(&runs[overload::QUIET])),
+            2.0,
+        ),
+        Claim::at_least(
+            "of a crowd that obeys, accepted",
+            crowd.accepted as f64 / (runs[overload::TAKES].accepted_per_s * 15.0).floor(),
+            1.0,
         ),
         missing(&runs),
     ];

@@ -5,6 +5,7 @@
 mod campaign;
 mod driver;
 mod figures;
+mod overload;
 mod plot;
 mod process;
 mod quantiles;
@@ -45,14 +46,18 @@ Examples:
   hostline bench --hosts 100000 --triggers 100000 --until-idle
   hostline bench --campaign
       A campaign triggered by the API for 50 recipients a call; beside plain triggers
-  hostline bench --overload --duration 60s
-      Three times the connections and the rate that the server can take
+  hostline bench --overload
+      Three times what the server takes, for a minute; beside the same server unloaded
+  hostline bench --overload --obey
+      And then a crowd that comes again when Retry-After says so
   hostline bench --figures
       Every case of docs/performance.md, with what it is to reach
 
 It starts a server of its own (settings: --set) and removes its data afterwards. Exit codes: 0 done,
 1 something that was accepted did not arrive, or a figure was not reached; 2 it could not be run.";
 
+/// Connections where none are asked for.
+const CONNECTIONS: usize = 64;
 /// Bytes of a body where none are asked for.
 const SIZE: u64 = 1 << 10;
 
@@ -71,10 +76,10 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Load")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     hosts: u32,
-    /// Connections, each with one request under way
-    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Load")]
+    /// Connections, each with one request under way [default: 64, 512 for an overload]
+    #[arg(long, value_name = "N", help_heading = "Load")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=16_384))]
-    connections: u32,
+    connections: Option<u32>,
     /// Bytes of each JSON body [default: 1KiB, 400B with --campaign]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Load")]
     size: Option<u64>,
@@ -111,6 +116,9 @@ pub struct BenchArgs {
     #[arg(long, conflicts_with_all = ["rate", "triggers", "hang", "limit", "backlog"])]
     #[arg(help_heading = "Load")]
     overload: bool,
+    /// After --overload, a crowd that obeys Retry-After until all of it is accepted
+    #[arg(long, requires = "overload", help_heading = "Load")]
+    obey: bool,
     /// Wait until every host actor has stopped
     #[arg(long, help_heading = "Load")]
     until_idle: bool,
@@ -182,10 +190,11 @@ impl BenchArgs {
             triggers,
             duration: self.duration,
             hosts: self.hosts,
-            connections: self.connections as usize,
+            connections: self.connections.map_or(CONNECTIONS, |count| count as usize),
             size: self.size() as usize,
             rate: self.rate,
             lossy: false,
+            obey: false,
             batch: self.batch,
             metadata: self.metadata,
             campaign: false,
@@ -207,7 +216,7 @@ impl BenchArgs {
             if self.hosts == 1 { "one host".into() } else { format!("{} hosts", self.hosts) };
         let pace = match self.rate {
             Some(rate) => format!("{rate}/s"),
-            None => format!("{} connections", self.connections),
+            None => format!("{} connections", self.connections.unwrap_or(CONNECTIONS as u32)),
         };
         let mut text = format!("{hosts}, {pace}, {} B bodies", self.size());
         if self.batch > 1 {
@@ -239,7 +248,11 @@ pub fn run(args: &BenchArgs, settings: &[String]) -> ExitCode {
     let load = args.load(settings);
     let done = match () {
         () if args.figures => return figures::run(&load, args.only.as_deref(), args.json),
-        () if args.overload => overload(&load),
+        () if args.overload => {
+            let most = args.connections.map_or(overload::CONNECTIONS, |count| count as usize);
+            let load = Load { connections: CONNECTIONS, ..load.clone() };
+            overload::run(&load, most, args.obey)
+        }
         () if args.campaign => composed(&load),
         () => beside(&load),
     };
@@ -247,13 +260,16 @@ pub fn run(args: &BenchArgs, settings: &[String]) -> ExitCode {
         Ok(outcomes) => outcomes,
         Err(error) => return refuse(&format!("the bench could not be run: {error}")),
     };
-    if let (Some(path), Some(last)) = (&args.plot, outcomes.last())
+    // Of an overload the overload itself, not the crowd after it.
+    let drawn = if args.overload { outcomes.get(overload::OVER) } else { outcomes.last() };
+    if let (Some(path), Some(last)) = (&args.plot, drawn)
         && let Err(error) = std::fs::write(path, plot::svg(last))
     {
         return refuse(&format!("{} could not be written: {error}", path.display()));
     }
     match args.json {
         true => say(&format!("{}\n", serde_json::json!({ "runs": outcomes }))),
+        false if args.overload => say(&show::overload(&outcomes)),
         false => say(&show::text(&outcomes)),
     }
     match outcomes.iter().all(|outcome| outcome.missing == 0) {
@@ -284,29 +300,6 @@ fn beside(load: &Load) -> std::io::Result<Vec<Outcome>> {
 fn composed(load: &Load) -> std::io::Result<Vec<Outcome>> {
     Ok(vec![measure(load)?, measure(&campaign::instead_of(load))?])
 }
-
-/// What the server takes, and then three times as much for a while.
-fn overload(load: &Load) -> std::io::Result<Vec<Outcome>> {
-    let duration = load.duration.unwrap_or(Duration::from_secs(60));
-    let capacity = measure(&Load {
-        name: format!("{}, what it takes", load.name),
-        duration: Some(duration.min(Duration::from_secs(5))),
-        ..load.clone()
-    })?;
-    let over = measure(&Load {
-        name: format!("{}, three times that", load.name),
-        duration: Some(duration),
-        rate: Some(capacity.accepted_per_s * 3.0),
-        connections: OVERLOAD_CONNECTIONS,
-        lossy: true,
-        triggers: u32::MAX / 2,
-        ..load.clone()
-    })?;
-    Ok(vec![capacity, over])
-}
-
-/// Connections of an overload: so many more than the server lets wait that it has to refuse.
-const OVERLOAD_CONNECTIONS: usize = 4096;
 
 #[cfg(test)]
 mod tests {

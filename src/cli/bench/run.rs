@@ -25,6 +25,8 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long idle actors may take to stop: twice what they should.
 const IDLE_WITHIN: Duration = Duration::from_secs(240);
+/// After so many seconds the buffers of all connections are filled.
+const SETTLED_S: f64 = 10.0;
 /// Triggers in one request of those that fill a backlog.
 const BACKLOG_BATCH: u32 = 1000;
 /// Requests under way while a backlog is filled.
@@ -42,6 +44,8 @@ pub(super) struct Load {
     pub(super) rate: Option<f64>,
     /// Leave out what cannot go out at its time.
     pub(super) lossy: bool,
+    /// Send what is refused again, after its `Retry-After`.
+    pub(super) obey: bool,
     pub(super) batch: u32,
     pub(super) metadata: bool,
     /// Trigger a campaign, for `batch` recipients a call.
@@ -91,8 +95,18 @@ pub(super) struct Outcome {
     pub(super) rss_bytes: u64,
     pub(super) rss_peak_bytes: u64,
     pub(super) descriptors: u64,
-    /// POST to 202.
+    /// POST to 202, from when it was to go…
     pub(super) accept_us: Quantiles,
+    /// …and from when it went.
+    pub(super) accept_sent_us: Quantiles,
+    /// Triggers a second that went out, refused ones too.
+    pub(super) sent_per_s: f64,
+    /// Arrivals a second while triggers were sent.
+    pub(super) delivered_meanwhile_per_s: f64,
+    /// Accepted and not yet arrived when the last trigger had been answered.
+    pub(super) behind: u64,
+    /// The server's memory before, after ten seconds, and at the last answer.
+    pub(super) rss_course: [u64; 3],
     /// POST to arrival.
     pub(super) arrival_us: Quantiles,
     /// A synced write of 4 KiB on the disk of the data.
@@ -126,9 +140,35 @@ pub(super) struct Idle {
 pub(super) struct Sample {
     pub(super) seconds: f64,
     pub(super) accepted: u64,
+    pub(super) refused: u64,
     pub(super) delivered: u64,
     pub(super) latency: Quantiles,
     pub(super) rss_bytes: u64,
+}
+
+impl Outcome {
+    /// Which share of the requests was refused in the first half of the time and in the second.
+    pub(super) fn refused_shares(&self) -> [f64; 2] {
+        let at = |sample: Option<&Sample>| sample.map_or((0, 0), |one| (one.accepted, one.refused));
+        let (half, end) = (at(self.samples.get(self.samples.len() / 2)), at(self.samples.last()));
+        let share = |from: (u64, u64), to: (u64, u64)| {
+            let (accepted, refused) = (to.0 - from.0, to.1 - from.1);
+            refused as f64 / (accepted + refused).max(1) as f64
+        };
+        [share((0, 0), half), share(half, end)]
+    }
+
+    /// Notes how it stands while triggers are sent.
+    fn note(&mut self, sent: &Sent, arrived: &Arrived) {
+        let Some(sample) = self.samples.last() else { return };
+        let seconds = sample.seconds.max(1e-3);
+        if seconds <= SETTLED_S {
+            self.rss_course[1] = sample.rss_bytes;
+        }
+        self.rss_course[2] = sample.rss_bytes;
+        self.delivered_meanwhile_per_s = arrived.distinct as f64 / seconds;
+        self.behind = sent.owed.saturating_sub(arrived.distinct);
+    }
 }
 
 struct Scene<'a> {
@@ -211,6 +251,7 @@ impl<'a> Scene<'a> {
             duration: load.duration,
             rate: load.rate,
             lossy: load.lossy,
+            obey: load.obey,
             first: 0,
             hosts: load.hosts,
             port: self.ports.open,
@@ -235,6 +276,7 @@ impl<'a> Scene<'a> {
             triggers: self.load.backlog,
             duration: None,
             rate: None,
+            obey: false,
             first: self.load.triggers,
             hosts: 1,
             port: self.ports.shut,
@@ -258,6 +300,7 @@ impl<'a> Scene<'a> {
             triggers: campaign::RECIPIENTS,
             duration: None,
             rate: None,
+            obey: false,
             batch: 1,
             ..self.plan()
         };
@@ -287,6 +330,7 @@ impl<'a> Scene<'a> {
     fn watch(&mut self, outcome: &mut Outcome) -> io::Result<()> {
         let before = self.usage();
         let began = Instant::now();
+        outcome.rss_course = [before.rss; 3];
         let mut driver = Self::driver(&self.plan())?;
         let mut last = (Instant::now(), 0);
         let (sent, arrived) = loop {
@@ -296,10 +340,14 @@ impl<'a> Scene<'a> {
             outcome.samples.push(Sample {
                 seconds: began.elapsed().as_secs_f64(),
                 accepted: sent.accepted,
+                refused: sent.refused.values().sum(),
                 delivered: arrived.distinct,
                 latency: arrived.latency_lately,
                 rss_bytes: self.usage().rss,
             });
+            if !sent.done {
+                outcome.note(&sent, &arrived);
+            }
             progress(&self.load.name, arrived.distinct, u64::from(self.load.triggers));
             if arrived.distinct > last.1 || !sent.done {
                 last = (Instant::now(), arrived.distinct);
@@ -328,6 +376,8 @@ impl<'a> Scene<'a> {
         outcome.rss_peak_bytes = after.rss_peak;
         outcome.descriptors = after.descriptors;
         outcome.accept_us = sent.latency;
+        outcome.accept_sent_us = sent.latency_sent;
+        outcome.sent_per_s = sent.triggers as f64 / span(sent.last_nanos);
         outcome.arrival_us = arrived.latency;
         Ok(())
     }

@@ -24,6 +24,57 @@ pub(super) fn text(outcomes: &[Outcome]) -> String {
     out
 }
 
+/// The runs of an overload, and how it compares with those without.
+pub(super) fn overload(runs: &[Outcome]) -> String {
+    let mut out = String::new();
+    for run in runs {
+        one(&mut out, run);
+    }
+    let [takes, quiet, half, over, ..] = runs else { return out };
+    let mib = over.rss_course.map(|bytes| bytes >> 20);
+    let refused: u64 = over.server_refused.values().sum();
+    let _ = writeln!(
+        out,
+        "three times what it takes\n  \
+           offered     {:.0}/s, sent {:.0}/s; accepted {:.0}/s, refused {:.0}/s\n  \
+           delivered   {:.0}/s meanwhile, × {:.2} of what it takes; {} behind at the end\n  \
+           memory      {} MiB at the start, {} after 10 s, {} at the end\n  \
+           202 p99     {:.2} ms, × {:.1} of that at half load, × {:.1} of that at 1,000/s\n  \
+           from sending alone {:.2} ms, × {:.1}, × {:.1}\n  \
+           lost        {}",
+        takes.accepted_per_s * 3.0,
+        over.sent_per_s,
+        over.accepted_per_s,
+        refused as f64 / over.accepted.max(1) as f64 * over.accepted_per_s,
+        over.delivered_meanwhile_per_s,
+        ratio(over.delivered_meanwhile_per_s, takes.delivered_per_s),
+        over.behind,
+        mib[0],
+        mib[1],
+        mib[2],
+        over.accept_us.p99 as f64 / 1e3,
+        ratio(over.accept_us.p99 as f64, half.accept_us.p99 as f64),
+        ratio(over.accept_us.p99 as f64, quiet.accept_us.p99 as f64),
+        over.accept_sent_us.p99 as f64 / 1e3,
+        ratio(over.accept_sent_us.p99 as f64, half.accept_sent_us.p99 as f64),
+        ratio(over.accept_sent_us.p99 as f64, quiet.accept_sent_us.p99 as f64),
+        runs.iter().map(|run| run.missing).sum::<u64>(),
+    );
+    if let Some(crowd) = runs.get(super::overload::OVER + 1) {
+        let shares = crowd.refused_shares();
+        let _ = writeln!(
+            out,
+            "a crowd of {} that obeys: all accepted after {:.1} s; refused {:.0} % of the first \
+             half's requests, {:.0} % of the second's",
+            crowd.accepted,
+            crowd.seconds,
+            shares[0] * 100.0,
+            shares[1] * 100.0
+        );
+    }
+    out
+}
+
 /// How many times `before` is in `after`.
 pub(super) fn ratio(after: f64, before: f64) -> f64 {
     if before > 0.0 { after / before } else { 0.0 }
