@@ -16,6 +16,8 @@ mod on_the_binary;
 mod process;
 #[path = "access/scopes.rs"]
 mod scopes;
+#[path = "access/separation.rs"]
+mod separation;
 #[path = "access/workspaces.rs"]
 mod workspaces;
 

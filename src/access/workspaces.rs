@@ -94,8 +94,12 @@ impl Access {
     pub fn list_workspaces(&self, after: Option<u32>, limit: usize) -> (Vec<WorkspaceView>, bool) {
         let known = self.known.load();
         let begin = after.map_or(0, |after| after.saturating_add(1));
-        let mut views: Vec<_> =
-            known.workspaces.range(begin..).take(limit + 1).map(|(_, kept)| kept.view()).collect();
+        let mut views: Vec<_> = known
+            .workspaces
+            .range(begin..)
+            .take(limit.saturating_add(1))
+            .map(|(_, kept)| kept.view())
+            .collect();
         let more = views.len() > limit;
         views.truncate(limit);
         (views, more)

@@ -3,10 +3,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use std::future::{Ready, ready};
-
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures::future::{Either, LocalBoxFuture, Ready, ready};
 
 use super::Api;
 use super::problem::Problem;
@@ -28,15 +27,6 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    fn of(request: &HttpRequest) -> Result<Self, Problem> {
-        let api = request.app_data::<web::Data<Api>>().expect("every app has it").clone();
-        // Put there by the one who let it in.
-        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::local);
-        // Those of all workspaces are opened at start, and with each new one.
-        let composer = api.composers.of(caller.workspace).ok_or_else(Problem::unavailable)?;
-        Ok(Self { api, caller, composer })
-    }
-
     /// The workspace that sees hosts in part: its own lane. `None` for the default one, which is
     /// the operators': host actors are everyone's, and it sees and controls them whole.
     pub(super) fn guest(&self) -> Option<u32> {
@@ -71,9 +61,19 @@ impl Deref for Asking {
 
 impl FromRequest for Asking {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future =
+        Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::of(request))
+        let api = request.app_data::<web::Data<Api>>().expect("every app has it").clone();
+        // Put there by the one who let it in.
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::local);
+        if let Some(composer) = api.composers.of(caller.workspace) {
+            return Either::Left(ready(Ok(Self { api, caller, composer })));
+        }
+        Either::Right(Box::pin(async move {
+            let composer = api.composers.open(caller.workspace).await?;
+            Ok(Self { api, caller, composer })
+        }))
     }
 }

@@ -37,6 +37,8 @@ const RECIPIENTS_WRITE: Needs = all(&[Scope::RecipientsWrite]);
 const REPORTS_READ: Needs = all(&[Scope::ReportsRead]);
 const STATS_READ: Needs = all(&[Scope::StatsRead]);
 const KEYS_WRITE: Needs = all(&[Scope::KeysWrite]);
+const SECRETS_READ: Needs = all(&[Scope::SecretsRead]);
+const SECRETS_WRITE: Needs = all(&[Scope::SecretsWrite]);
 const EVENTS_WRITE: Needs = all(&[Scope::EventsWrite]);
 /// Attributes of people and their events in one request.
 const TRACK: Needs = all(&[Scope::RecipientsWrite, Scope::EventsWrite]);
@@ -107,6 +109,13 @@ pub const ROUTES: &[Row] = &[
     ("DELETE", "/v1/recipients/{external_id}", RECIPIENTS_WRITE),
     ("GET", "/v1/recipients/{external_id}/export", RECIPIENTS_READ),
     ("GET", "/v1/activity", REPORTS_READ),
+    ("GET", "/v1/secrets", SECRETS_READ),
+    ("POST", "/v1/secrets", SECRETS_WRITE),
+    ("GET", "/v1/secrets/{name}", SECRETS_READ),
+    ("PUT", "/v1/secrets/{name}", SECRETS_WRITE),
+    ("DELETE", "/v1/secrets/{name}", SECRETS_WRITE),
+    ("POST", "/v1/secrets/{name}/rotate", SECRETS_WRITE),
+    ("POST", "/v1/secrets/{name}/revoke-old", SECRETS_WRITE),
     ("GET", "/v1/keys", KEYS_WRITE),
     ("POST", "/v1/keys", KEYS_WRITE),
     ("GET", "/v1/keys/{id}", KEYS_WRITE),

@@ -80,7 +80,7 @@ fn the_first_key_is_made_before_the_first_start_and_opens_the_server() {
         "--name",
         "ci",
         "--scope",
-        "stats:read",
+        "compose:read",
         "--workspace",
         "shop",
         "--expires",
@@ -89,15 +89,15 @@ fn the_first_key_is_made_before_the_first_start_and_opens_the_server() {
     ];
     let made: serde_json::Value = serde_json::from_str(&done(&online(&args))).expect("JSON");
     let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
-    assert_eq!(get(&server, "/v1/stats", key).status, 200);
+    assert_eq!(get(&server, "/v1/templates", key).status, 200);
     assert_eq!(get(&server, "/v1/keys", key).status, 403);
     let rotated = done(&online(&["keys", "rotate", id, "--overlap", "0s"]));
-    assert_eq!(get(&server, "/v1/stats", key).status, 401);
-    assert_eq!(get(&server, "/v1/stats", &rotated).status, 200);
+    assert_eq!(get(&server, "/v1/templates", key).status, 401);
+    assert_eq!(get(&server, "/v1/templates", &rotated).status, 200);
     let listed = done(&online(&["keys", "list"]));
-    assert!(listed.contains(&format!("{id} live \"ci\" in shop: stats:read")), "{listed}");
+    assert!(listed.contains(&format!("{id} live \"ci\" in shop: compose:read")), "{listed}");
     done(&online(&["keys", "revoke", id]));
-    assert_eq!(get(&server, "/v1/stats", &rotated).status, 401);
+    assert_eq!(get(&server, "/v1/templates", &rotated).status, 401);
     let sent = run(
         &["send", "http://127.0.0.1:9/", "-d", "x", "--no-wait", "--server", &url],
         Some(&admin),
@@ -138,7 +138,7 @@ fn the_first_key_is_made_before_the_first_start_and_opens_the_server() {
     assert!(done(&offline(&["workspaces", "list"])).contains("0 default: weight 1"));
     // All keys have ended, but what is owed goes out: it starts all the same.
     let server = Server::start(path, &set);
-    assert_eq!(get(&server, "/v1/stats", &admin).status, 401);
+    assert_eq!(get(&server, "/v1/templates", &admin).status, 401);
 }
 
 #[test]
