@@ -157,7 +157,7 @@ impl Rendered {
     /// where the webhook goes to ourselves.
     pub(super) fn vet(self, hop: u8, terms: &Terms<'_>) -> Result<Webhook, FieldError> {
         let settings = terms.settings;
-        let vetted = url::vet(&self.url, &settings.sender, &terms.policy)?;
+        let vetted = url::vet(&self.url, terms.destinations())?;
         let body = self.body.unwrap_or_default();
         if body.len() > settings.server.max_body {
             let max = settings.server.max_body;

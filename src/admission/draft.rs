@@ -212,8 +212,7 @@ impl Vetting<'_> {
             let detail = "has a meaning only with \"method\": \"DELETE\"";
             return Err(Refusal::invalid("/delete_with_body", detail));
         }
-        let url = url::vet(&input.url.0, &self.terms.settings.sender, &self.terms.policy)
-            .map_err(Refusal::Invalid)?;
+        let url = url::vet(&input.url.0, self.terms.destinations()).map_err(Refusal::Invalid)?;
         let source = body::Source {
             request: self.request,
             alone: self.origin.alone,
@@ -353,8 +352,12 @@ mod tests {
         settings.secrets.insert("main".into(), Vec::new());
         let store = MemoryStore::new(StoreLimits { max_pending: 1 });
         let vault = Vault::new(store, &settings, Clock::system());
-        let terms =
-            Terms { settings: &settings, vault: &vault, workspace: 0, policy: Default::default() };
+        let terms = Terms {
+            settings: &settings,
+            vault: &vault,
+            workspace: 0,
+            policy: Some(Default::default()),
+        };
         match read(&Bytes::copy_from_slice(text.as_bytes()), origin, &terms, NOW)? {
             Draft::Plain(webhooks, envelope) => Ok((webhooks, envelope)),
             Draft::Composed(..) => panic!("{text} is composed"),

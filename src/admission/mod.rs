@@ -41,7 +41,7 @@ pub use timing::Timing;
 pub(crate) use timing::{AHEAD_MAX, parse_duration};
 
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Sender, Settings};
 use crate::delivery::Engine;
 use crate::model::{
     DEFAULT_WORKSPACE, Delivery, DeliveryId, HostName, HostNumber, Timestamp, TriggerId, Webhook,
@@ -115,7 +115,14 @@ struct Terms<'a> {
     settings: &'a Settings,
     vault: &'a Vault,
     workspace: u32,
-    policy: Arc<WorkspacePolicy>,
+    /// Where it may go; `None` while that is not known.
+    policy: Option<Arc<WorkspacePolicy>>,
+}
+
+impl Terms<'_> {
+    fn destinations(&self) -> Option<(&Sender, &WorkspacePolicy)> {
+        self.policy.as_deref().map(|policy| (&self.settings.sender, policy))
+    }
 }
 
 impl Admission {
@@ -242,10 +249,16 @@ impl Admission {
         webhook.vet(hop, &self.terms())
     }
 
+    /// Vets a webhook whose URL stands for one that is rendered later, which is asked then whether
+    /// it may go there.
+    pub fn vet_all_but_destination(&self, webhook: Rendered) -> Result<Webhook, FieldError> {
+        webhook.vet(0, &Terms { policy: None, ..self.terms() })
+    }
+
     /// What a webhook is vetted by.
     fn terms(&self) -> Terms<'_> {
         let vault = self.engine.vault();
-        let policy = self.policy();
+        let policy = Some(self.policy());
         Terms { settings: &self.settings, vault, workspace: self.workspace, policy }
     }
 

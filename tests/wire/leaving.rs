@@ -25,8 +25,11 @@ struct FakeProxy {
 }
 
 impl FakeProxy {
-    /// Runs `script` for each connection; what it returns is noted.
-    fn start(script: impl Fn(&mut TcpStream, usize) -> String + Send + Sync + 'static) -> Self {
+    /// Runs `script` for each connection: with its number from 0 on, and what notes what it was
+    /// asked for, before it answers.
+    fn start(
+        script: impl Fn(&mut TcpStream, usize, &dyn Fn(String)) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -36,8 +39,8 @@ impl FakeProxy {
                 let (noting, script) = (noting.clone(), script.clone());
                 let mut stream = stream.expect("accepted");
                 std::thread::spawn(move || {
-                    let asked = script(&mut stream, number);
-                    noting.lock().expect("not poisoned").push(asked);
+                    let note = |asked| noting.lock().expect("not poisoned").push(asked);
+                    script(&mut stream, number, &note);
                 });
             }
         });
@@ -46,13 +49,12 @@ impl FakeProxy {
 
     /// Speaks HTTP and gives this answer; opens a tunnel to `to` where there is one.
     fn http(answer: &'static [u8], to: Option<SocketAddr>) -> Self {
-        Self::start(move |stream, _| {
-            let head = read_head(stream);
+        Self::start(move |stream, _, note| {
+            note(read_head(stream));
             let _gone = stream.write_all(answer);
             if let Some(to) = to {
                 join(stream, to);
             }
-            head
         })
     }
 
@@ -248,9 +250,8 @@ async fn a_proxys_refusal_is_told_without_its_password() {
 #[actix_rt::test]
 async fn a_proxy_that_is_not_there_or_says_nothing_is_told() {
     let names = public_names();
-    let silent = FakeProxy::start(|stream, _| {
+    let silent = FakeProxy::start(|stream, _, _| {
         let _closed = stream.read(&mut [0; 1000]).and_then(|_| stream.read(&mut [0; 1]));
-        String::new()
     });
     let mut settings = settings_by(silent.setting(ProxyScheme::Http), &names);
     settings.sender.timeout = Duration::from_millis(200);
@@ -269,8 +270,8 @@ async fn a_proxy_that_is_not_there_or_says_nothing_is_told() {
 async fn interim_answers_are_passed_over_and_another_address_is_tried() {
     let receiver = Receiver::answering(OK);
     let to = receiver.address;
-    let proxy = FakeProxy::start(move |stream, number| {
-        let head = read_head(stream);
+    let proxy = FakeProxy::start(move |stream, number, note| {
+        note(read_head(stream).lines().next().unwrap_or_default().to_owned());
         let answer: &[u8] = match number {
             0 => b"HTTP/1.1 503 no route\r\n\r\n",
             _ => b"HTTP/1.1 103 wait\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
@@ -279,7 +280,6 @@ async fn interim_answers_are_passed_over_and_another_address_is_tried() {
         if number > 0 {
             join(stream, to);
         }
-        head.lines().next().unwrap_or_default().to_owned()
     });
     let settings = settings_by(proxy.setting(ProxyScheme::Http), &public_names());
     assert_eq!(answered(&post(&settings, "http://two.test/").await).body, "ok");
@@ -291,8 +291,9 @@ async fn interim_answers_are_passed_over_and_another_address_is_tried() {
 /// A SOCKS5 proxy that answers each request with a code (RFC 1928); wants a password where there is
 /// one. Notes `host:port`.
 fn socks(code: u8, password: Option<&'static str>, to: Option<SocketAddr>) -> FakeProxy {
-    FakeProxy::start(move |stream, _| {
-        socks_exchange(stream, (code, password), to).unwrap_or_else(|_| "broke off".into())
+    FakeProxy::start(move |stream, _, note| {
+        // Whoever is refused goes away.
+        let _gone = socks_exchange(stream, (code, password), to, note);
     })
 }
 
@@ -300,15 +301,15 @@ fn socks_exchange(
     stream: &mut TcpStream,
     (code, password): (u8, Option<&str>),
     to: Option<SocketAddr>,
-) -> std::io::Result<String> {
+    note: &dyn Fn(String),
+) -> std::io::Result<()> {
     let mut two = [0; 2];
     stream.read_exact(&mut two)?;
     let mut methods = vec![0; usize::from(two[1])];
     stream.read_exact(&mut methods)?;
     let wanted = if password.is_some() { 2 } else { 0 };
     if !methods.contains(&wanted) {
-        stream.write_all(&[5, 0xff])?;
-        return Ok("no method".into());
+        return stream.write_all(&[5, 0xff]);
     }
     stream.write_all(&[5, wanted])?;
     if let Some(password) = password {
@@ -322,7 +323,7 @@ fn socks_exchange(
         let (_user, given) = (field(stream)?, field(stream)?);
         stream.write_all(&[1, u8::from(given != password)])?;
         if given != password {
-            return Ok("wrong password".into());
+            return Ok(());
         }
     }
     let mut head = [0; 4];
@@ -347,11 +348,12 @@ fn socks_exchange(
         }
     };
     stream.read_exact(&mut two)?;
+    note(format!("{host}:{}", u16::from_be_bytes(two)));
     stream.write_all(&[5, code, 0, 1, 127, 0, 0, 1, 0, 1])?;
     if let (0, Some(to)) = (code, to) {
         join(stream, to);
     }
-    Ok(format!("{host}:{}", u16::from_be_bytes(two)))
+    Ok(())
 }
 
 #[actix_rt::test]
@@ -440,11 +442,11 @@ async fn connections_come_from_the_chosen_address() {
 async fn a_proxy_is_reached_from_the_chosen_address_too() {
     let receiver = Receiver::answering(OK);
     let to = receiver.address;
-    let proxy = FakeProxy::start(move |stream, _| {
+    let proxy = FakeProxy::start(move |stream, _, note| {
         read_head(stream);
+        note(stream.peer_addr().expect("connected").ip().to_string());
         let _gone = stream.write_all(OPENED);
         join(stream, to);
-        stream.peer_addr().expect("connected").ip().to_string()
     });
     let mut settings = settings_by(proxy.setting(ProxyScheme::Http), &public_names());
     settings.sender.source = Some(Source { v4: Some([127, 0, 0, 2].into()), v6: None });

@@ -8,6 +8,11 @@ use crate::compose::liquid::Template;
 const ANY_URL: &str = "https://host.example/";
 
 impl WebhookTemplate {
+    /// Whether its URL is the same for every recipient.
+    pub(in crate::compose) fn knows_its_url(&self) -> bool {
+        self.url.is_plain()
+    }
+
     /// The webhook with something harmless in place of whatever Liquid renders.
     pub(in crate::compose) fn as_written(&self) -> Rendered {
         let plain = |template: &Template, otherwise: &str| match template.is_plain() {
