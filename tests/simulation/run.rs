@@ -468,6 +468,8 @@ impl History<'_> {
             let free = snapshot.state == HostCondition::Healthy
                 && lane.is_none_or(|lane| lane.state == HostCondition::Healthy)
                 && snapshot.in_flight == 0
+                // What hung for as long and has just ended is pending until that is written.
+                && snapshot.uncommitted == 0
                 && snapshot.budget.learned_rate.is_none();
             if free && snapshot.age_s > OVERLOOKED.as_secs() {
                 self.world.violated(format!("{id} is overlooked by {snapshot:?}"));
