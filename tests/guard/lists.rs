@@ -24,7 +24,7 @@ async fn start(data: &std::path::Path) -> (Running, Front) {
     settings.sender.ports = Vec::new();
     let clock = Clock::system();
     let store = open_store(&settings, &clock).expect("a store");
-    let senders = http_senders(&settings, &clock).expect("senders");
+    let senders = http_senders(&settings, &clock, &store).expect("senders");
     let running = Running::start(settings, clock, store, senders).await.expect("it starts");
     let front = Front::start(&running).await.expect("it listens");
     (running, front)
