@@ -237,7 +237,7 @@ pub(super) async fn show(host: web::Path<String>, api: Asking) -> Result<HttpRes
     let now = api.clock.wall();
     let history = api.store.intervals(record.number, now.minus(HISTORY), now, HISTORY_MAX).await?;
     let entry = match api.engine.host(record.name.clone()).await {
-        Some(snapshot) => Entry::live(snapshot),
+        Some(snapshot) => Entry::live(seen_by(&api, snapshot)),
         None => Entry::kept(record),
     };
     #[derive(Serialize)]
@@ -247,6 +247,19 @@ pub(super) async fn show(host: web::Path<String>, api: Asking) -> Result<HttpRes
         history: Vec<crate::store::HostInterval>,
     }
     Ok(json(StatusCode::OK, &Detail { entry, history }))
+}
+
+/// A host as a workspace may see it: of the lanes and the ledger its own part.
+fn seen_by(api: &Asking, mut snapshot: HostSnapshot) -> HostSnapshot {
+    let Some(guest) = api.guest() else { return snapshot };
+    if let Some(lanes) = &mut snapshot.lanes {
+        lanes.retain(|lane| lane.workspace == guest);
+    }
+    if let Some(ledger) = &mut snapshot.ledger {
+        ledger.campaigns.retain(|row| row.workspace == guest);
+        ledger.other = None;
+    }
+    snapshot
 }
 
 async fn find(api: &Asking, name: HostName) -> Result<HostRecord, Problem> {

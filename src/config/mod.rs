@@ -351,7 +351,7 @@ impl Default for Settings {
                 max_line: 2 << 20,
                 max_batch: 100_000,
                 max_waiting: 1000,
-                target_wait: Duration::from_millis(5),
+                target_wait: Duration::from_millis(20),
                 max_memory: machine::memory() / 4 * 3,
                 client_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(60),

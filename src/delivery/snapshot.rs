@@ -96,8 +96,9 @@ pub struct UsageSnapshot {
 pub struct LedgerSnapshot {
     /// Those that used most in the last hour first; at most 100.
     pub campaigns: Vec<CampaignSnapshot>,
-    /// All others together.
-    pub other: UsageSnapshot,
+    /// All others together; `None` for who sees one workspace alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<UsageSnapshot>,
 }
 
 /// What one campaign or canvas used.

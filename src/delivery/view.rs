@@ -65,7 +65,7 @@ pub(super) fn inspect(actor: &mut HostActor, now: Now) -> HostSnapshot {
     });
     let ledger = LedgerSnapshot {
         campaigns: campaigns.collect(),
-        other: used(actor.usage.other_campaigns(), now),
+        other: Some(used(actor.usage.other_campaigns(), now)),
     };
     HostSnapshot { lanes: Some(lanes), ledger: Some(ledger), ..snapshot(actor, now) }
 }

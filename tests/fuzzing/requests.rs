@@ -100,7 +100,7 @@ fn ask(data: &[u8]) -> Option<(Asked, Answered, Answered)> {
 /// One of each; answers the ids that the stand-ins are for.
 async fn fill(api: &actix_web::web::Data<Api>) -> Vec<String> {
     let webhook = json!({"url": "https://a.example/{{${user_id}}}", "body": {"n": 1}});
-    let composer = api.composers().of(0).expect("it is open");
+    let composer = api.composers().open(0).await.expect("the catalog opens");
     let trigger = json!({"webhook": {"url": "https://a.example/"}, "delay": "1h"}).to_string();
     let admitted = composer.trigger(&trigger.into(), &Default::default()).await.expect("plain");
     let answer: Value = serde_json::from_slice(&admitted.answer).expect("JSON");

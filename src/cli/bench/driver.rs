@@ -63,6 +63,8 @@ pub(super) struct Plan {
     pub(super) what: What,
     /// The server.
     pub(super) server: SocketAddr,
+    /// The API key to ask it with.
+    pub(super) key: Option<String>,
     /// Requests under way at once.
     pub(super) connections: usize,
     /// Triggers in all…
@@ -147,11 +149,15 @@ impl Plan {
         write!(
             out,
             "{line} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/{kind}\r\n\
-             content-length: {}\r\n\r\n",
+             content-length: {}\r\n",
             self.server,
             body.len()
         )
         .expect("memory takes every write");
+        if let Some(key) = &self.key {
+            write!(out, "authorization: Bearer {key}\r\n").expect("memory takes every write");
+        }
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(body);
     }
 

@@ -29,6 +29,8 @@ use super::{refuse, say};
 use crate::config::units::{parse_duration, parse_size};
 use run::{Load, Outcome, measure};
 
+/// Runs without keys, and as many with.
+const KEY_TURNS: usize = 3;
 const EXAMPLES: &str = "\
 Examples:
   hostline bench
@@ -119,6 +121,10 @@ pub struct BenchArgs {
     /// After --overload, a crowd that obeys Retry-After until all of it is accepted
     #[arg(long, requires = "overload", help_heading = "Load")]
     obey: bool,
+    /// The same load by turns without API keys and with one that is required and has a rate
+    #[arg(long, conflicts_with_all = ["campaign", "overload", "server", "backlog", "hang"])]
+    #[arg(help_heading = "Load")]
+    keys: bool,
     /// Wait until every host actor has stopped
     #[arg(long, help_heading = "Load")]
     until_idle: bool,
@@ -206,6 +212,7 @@ impl BenchArgs {
             until_idle: self.until_idle,
             settings: own,
             directory: self.data.clone().unwrap_or_else(run::default_directory),
+            keyed: false,
             server: self.server,
             url: self.url.clone(),
         }
@@ -254,6 +261,7 @@ pub fn run(args: &BenchArgs, settings: &[String]) -> ExitCode {
             overload::run(&load, most, args.obey)
         }
         () if args.campaign => composed(&load),
+        () if args.keys => by_turns(&load),
         () => beside(&load),
     };
     let outcomes = match done {
@@ -293,6 +301,17 @@ fn beside(load: &Load) -> std::io::Result<Vec<Outcome>> {
         name += &format!(", beside {} for a dead host", load.backlog);
     }
     outcomes.push(measure(&Load { name, ..load.clone() })?);
+    Ok(outcomes)
+}
+
+/// Without keys and with one, by turns, since the machine's speed drifts from run to run.
+fn by_turns(load: &Load) -> std::io::Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    for turn in 0..2 * KEY_TURNS {
+        let keyed = turn % 2 == 1;
+        let name = load.name.clone() + if keyed { ", with a key" } else { ", without keys" };
+        outcomes.push(measure(&Load { name, keyed, ..load.clone() })?);
+    }
     Ok(outcomes)
 }
 

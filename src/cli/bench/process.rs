@@ -79,27 +79,38 @@ pub(super) fn tell<T: Serialize>(value: &T) -> io::Result<()> {
 pub(super) struct Server {
     child: Child,
     pub(super) address: SocketAddr,
+    /// The key that it requires, if it does.
+    pub(super) key: Option<String>,
 }
 
 impl Server {
     /// Starts `hostline serve` over `data` and waits until it is ready.
-    pub(super) fn start(data: &Path, settings: &[String]) -> io::Result<Self> {
+    pub(super) fn start(data: &Path, settings: &[String], keyed: bool) -> io::Result<Self> {
+        let key = if keyed { Some(make_key(data)?) } else { None };
+        Self::start_with(data, settings, key)
+    }
+
+    fn start_with(data: &Path, settings: &[String], key: Option<String>) -> io::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").arg("--listen").arg(address.to_string()).arg("--data").arg(data);
-        for setting in settings {
+        let demands: &[&str] = match &key {
+            Some(_) => &["auth.keys_required=true", "auth.requests_per_second=1000000"],
+            None => &[],
+        };
+        for setting in settings.iter().map(String::as_str).chain(demands.iter().copied()) {
             command.arg("--set").arg(setting);
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(data.join("log"))?;
         command.current_dir(data).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let mut server = Self { child: command.spawn()?, address };
+        let mut server = Self { child: command.spawn()?, address, key };
         server.wait_until_ready(data)?;
         Ok(server)
     }
 
     fn wait_until_ready(&mut self, data: &Path) -> io::Result<()> {
         let began = Instant::now();
-        while get(self.address, "/readyz").is_err() {
+        while get(self.address, "/readyz", None).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(data.join("log")).unwrap_or_default();
                 return Err(io::Error::other(format!("the server ended with {status}: {log}")));
@@ -119,9 +130,10 @@ impl Server {
 
     /// kill -9, and the same server again; answers how long it took until it was ready.
     pub(super) fn crash(self, data: &Path, settings: &[String]) -> io::Result<(Self, Duration)> {
+        let key = self.key.clone();
         drop(self);
         let began = Instant::now();
-        let server = Self::start(data, settings)?;
+        let server = Self::start_with(data, settings, key)?;
         Ok((server, began.elapsed()))
     }
 }
@@ -168,23 +180,34 @@ impl Usage {
     }
 }
 
+/// Makes an API key in a store that no server has open.
+fn make_key(data: &Path) -> io::Result<String> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["keys", "create", "--name", "bench", "--scope", "admin", "--json", "--data"]);
+    let made = command.arg(data).current_dir(data).stdin(Stdio::null()).output()?;
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout)?;
+    let key = made["key"].as_str().map(str::to_owned);
+    key.ok_or_else(|| io::Error::other("no API key could be made"))
+}
+
 /// A GET of the server's; its body where the answer is 2xx.
-pub(super) fn get(address: SocketAddr, path: &str) -> io::Result<String> {
-    call(address, &format!("GET {path}"), "")
+pub(super) fn get(address: SocketAddr, path: &str, key: Option<&str>) -> io::Result<String> {
+    call(address, &format!("GET {path}"), "", key)
 }
 
 /// A POST of JSON; the answer's body where it is 2xx.
 pub(super) fn post(address: SocketAddr, path: &str, json: &str) -> io::Result<String> {
-    call(address, &format!("POST {path}"), json)
+    call(address, &format!("POST {path}"), json, None)
 }
 
-fn call(address: SocketAddr, what: &str, json: &str) -> io::Result<String> {
+fn call(address: SocketAddr, what: &str, json: &str, key: Option<&str>) -> io::Result<String> {
+    let key = key.map_or(String::new(), |key| format!("authorization: Bearer {key}\r\n"));
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     write!(
         stream,
         "{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: \
-         application/json\r\ncontent-length: {}\r\n\r\n{json}",
+         application/json\r\n{key}content-length: {}\r\n\r\n{json}",
         json.len()
     )?;
     let mut answer = String::new();

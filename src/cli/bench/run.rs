@@ -60,6 +60,8 @@ pub(super) struct Load {
     pub(super) crash: bool,
     /// Wait until every host actor has stopped.
     pub(super) until_idle: bool,
+    /// An API key is required, and given.
+    pub(super) keyed: bool,
     /// Settings of the server.
     pub(super) settings: Vec<String>,
     /// Where the server keeps its data, in a directory of its own that is removed.
@@ -204,7 +206,7 @@ impl<'a> Scene<'a> {
         let (server, address) = match load.server {
             Some(address) => (None, address),
             None => {
-                let server = Server::start(&data, &load.settings)?;
+                let server = Server::start(&data, &load.settings, load.keyed)?;
                 let address = server.address;
                 (Some(server), address)
             }
@@ -237,6 +239,10 @@ impl<'a> Scene<'a> {
         Ok(outcome)
     }
 
+    fn key(&self) -> Option<&str> {
+        self.server.as_ref()?.key.as_deref()
+    }
+
     fn usage(&self) -> Usage {
         self.server.as_ref().map(Server::usage).unwrap_or_default()
     }
@@ -245,6 +251,7 @@ impl<'a> Scene<'a> {
         let load = self.load;
         Plan {
             what: self.what.clone(),
+            key: self.key().map(str::to_owned),
             server: self.address,
             connections: load.connections,
             triggers: load.triggers,
@@ -393,7 +400,7 @@ impl<'a> Scene<'a> {
     }
 
     fn stats(&self) -> io::Result<Value> {
-        Ok(serde_json::from_str(&get(self.address, "/v1/stats")?)?)
+        Ok(serde_json::from_str(&get(self.address, "/v1/stats", self.key())?)?)
     }
 
     fn idle(&self) -> io::Result<Idle> {
