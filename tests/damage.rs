@@ -353,6 +353,12 @@ fn a_large_store_is_looked_through_while_it_serves() {
     block_on(store.close()).expect("closed");
     drop(store);
     drop(open_again(directory.path()).expect("a sound one is opened"));
+    // A copy is damaged: the look through the sound one may not have heard yet that it is over.
+    let (sound, directory) = (directory, tempfile::tempdir().expect("a directory"));
+    for entry in fs::read_dir(sound.path()).expect("readable") {
+        let entry = entry.expect("readable");
+        fs::copy(entry.path(), directory.path().join(entry.file_name())).expect("copied");
+    }
     let path = directory.path().join(DATABASE_FILE);
     let root = {
         let sound = rusqlite::Connection::open(&path).expect("opened");
