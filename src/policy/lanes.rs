@@ -192,7 +192,7 @@ impl Lanes {
         asked.for_each(|(_, lane)| lane.queue.page_asked());
     }
 
-    /// The page of a lane has come; see [`Queue::page_came`].
+    /// The page of a lane has come.
     pub fn page_came(
         &mut self,
         lane: u32,
