@@ -213,7 +213,7 @@ const BEFORE_LANES: &str = "
     CREATE INDEX delivery_pending ON delivery (host, due) WHERE state = 0;
     DROP INDEX delivery_parked;
     CREATE INDEX delivery_parked ON delivery (expires, host) WHERE state = 1;
-    PRAGMA user_version = 4;
+    PRAGMA user_version = 5;
 ";
 
 #[test]
