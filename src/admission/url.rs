@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::refusal::FieldError;
-use crate::config::Sender;
+use crate::config::{Sender, percent_decode};
 use crate::model::{Target, WorkspacePolicy};
 use crate::policy::destination;
 
@@ -119,22 +119,6 @@ fn basic(name: &str, password: &str) -> Result<String, FieldError> {
     pair.push(b':');
     pair.extend(percent_decode(password));
     Ok(format!("Basic {}", STANDARD.encode(pair)))
-}
-
-fn percent_decode(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let escape = tail.get(..2).filter(|_| *first == b'%').and_then(hex_pair);
-        decoded.push(escape.unwrap_or(*first));
-        rest = if escape.is_some() { &tail[2..] } else { tail };
-    }
-    decoded
-}
-
-fn hex_pair(digits: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    Some((digit(digits[0])? << 4 | digit(digits[1])?) as u8)
 }
 
 #[cfg(test)]

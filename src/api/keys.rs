@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::caller::Asking;
 use super::problem::Problem;
-use super::request::{Params, json, read_json, read_json_or_nothing};
+use super::request::{Params, json, located, read_json, read_json_or_nothing};
 use crate::access::{AccessError, KeyView, NewKey, Shown};
 
 /// A key with its text.
@@ -35,12 +35,8 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let new: NewKey = read_json(&request, payload).await?;
     let shown = api.access.create_key(&api.caller, new).await?;
-    let mut response = with_text(StatusCode::CREATED, &shown);
     let place = format!("/v1/keys/{}", shown.view.id);
-    if let Ok(place) = HeaderValue::from_str(&place) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    Ok(located(with_text(StatusCode::CREATED, &shown), &place))
 }
 
 /// Keys of the caller's workspace; all for an admin.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::caller::Asking;
 use super::deliveries::{COMPOSED, composed_term};
 use super::problem::Problem;
-use super::request::{json, read_json};
+use super::request::{json, located, read_json};
 use super::states::Wanted;
 use crate::delivery::{Cancelled, Engine};
 use crate::model::{DeliveryId, End, HostName, StoredState, Timestamp};
@@ -169,10 +169,7 @@ pub(super) async fn create(
         return Err(Problem::conflict("redrives-busy", detail));
     };
     let location = format!("/v1/redrives/{}", progress.id);
-    let mut response = json(StatusCode::ACCEPTED, &progress);
-    if let Ok(location) = location.parse() {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
+    let response = located(json(StatusCode::ACCEPTED, &progress), &location);
     actix_web::rt::spawn(run(api, filter, progress));
     Ok(response)
 }

@@ -34,6 +34,14 @@ pub(super) fn json(status: actix_web::http::StatusCode, value: &impl Serialize) 
     }
 }
 
+/// An answer that says where what was made or begun is to be found.
+pub(super) fn located(mut response: HttpResponse, place: &str) -> HttpResponse {
+    if let Ok(place) = header::HeaderValue::from_str(place) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}
+
 /// Reads a body of at most `max` bytes, in the time that the settings allow for it, and looks how
 /// deep it nests. One chunk, the common case, is not copied.
 pub(super) async fn read_body(

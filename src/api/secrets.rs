@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::caller::Asking;
 use super::problem::Problem;
-use super::request::{Params, json, read_json, read_json_or_nothing};
+use super::request::{Params, json, located, read_json, read_json_or_nothing};
 use super::resource;
 use crate::config::units::parse_duration;
 use crate::model::Timestamp;
@@ -99,11 +99,7 @@ async fn create(
     let who = Who::of(&request, &asking);
     let changed = vault(&api).create(input, &who.by()).await?;
     let location = format!("/v1/secrets/{}", changed.entry.name);
-    let mut answer = shown(StatusCode::CREATED, &changed, vault(&api).now());
-    if let Ok(location) = header::HeaderValue::from_str(&location) {
-        answer.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(answer)
+    Ok(located(shown(StatusCode::CREATED, &changed, vault(&api).now()), &location))
 }
 
 async fn show(

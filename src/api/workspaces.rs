@@ -1,13 +1,12 @@
 //! `/v1/workspaces`: teams that share the server, and what holds for each.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::caller::Asking;
 use super::problem::Problem;
-use super::request::{Params, json, read_json};
+use super::request::{Params, json, located, read_json};
 use crate::access::WorkspaceChange;
 
 /// Makes a workspace.
@@ -19,11 +18,7 @@ pub(super) async fn create(
     let wanted: WorkspaceChange = read_json(&request, payload).await?;
     let view = api.access.create_workspace(&api.caller, wanted).await?;
     api.composers.open(view.number).await?;
-    let mut response = json(StatusCode::CREATED, &view);
-    if let Ok(place) = HeaderValue::from_str(&format!("/v1/workspaces/{}", view.name)) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    Ok(located(json(StatusCode::CREATED, &view), &format!("/v1/workspaces/{}", view.name)))
 }
 
 /// All workspaces, in order of number.

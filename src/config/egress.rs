@@ -178,7 +178,8 @@ fn credentials(user: &str, password: &str) -> Result<(String, Hidden), String> {
     Ok((user, Hidden::new(password)))
 }
 
-fn percent_decode(text: &str) -> Vec<u8> {
+/// The bytes that a percent-encoded text stands for; what is no escape stays as it is.
+pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

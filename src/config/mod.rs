@@ -22,6 +22,7 @@ mod slot;
 pub mod units;
 mod vault_key;
 
+pub(crate) use egress::percent_decode;
 pub use egress::{HostList, Proxy, ProxyDns, ProxyScheme, Source};
 pub use hidden::Hidden;
 pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{preview, reports};
 use crate::api::caller::Asking;
 use crate::api::problem::Problem;
-use crate::api::request::{Params, json, read_body, read_json_or_nothing, vet_json_type};
+use crate::api::request::{Params, json, located, read_body, read_json_or_nothing, vet_json_type};
 use crate::api::{Api, resource};
 use crate::compose::{Action, Entry, Head, Kind, Status};
 
@@ -98,12 +97,8 @@ async fn create(
 ) -> Result<HttpResponse, Problem> {
     let document = document(&request, payload, &api).await?;
     let entry = api.composer.create(**kind, &document).await?;
-    let mut response = view(StatusCode::CREATED, &entry);
     let place = format!("{}/{}", request.path(), entry.head.id);
-    if let Ok(place) = header::HeaderValue::from_str(&place) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    Ok(located(view(StatusCode::CREATED, &entry), &place))
 }
 
 async fn document(
