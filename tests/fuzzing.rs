@@ -1,8 +1,8 @@
 //! Hostile input: every kept input of `tests/corpus` is judged, and so are inputs made of them.
 //!
 //! `HOSTLINE_FUZZ_RUNS=N` sets how many are made for each target, `HOSTLINE_FUZZ_SECONDS=N` how
-//! long each row of targets is fed instead, `HOSTLINE_FUZZ_TARGET=NAME` takes one alone;
-//! `scripts/fuzz` sets them. Rows are fed side by side, one a core. What an input led to is noted,
+//! long each row of targets is fed instead, `HOSTLINE_FUZZ_TARGET=NAME` takes one alone,
+//! `HOSTLINE_FUZZ_SEED=N` makes the same inputs again; `scripts/fuzz` sets them. Rows are fed side by side, one a core. What an input led to is noted,
 //! and inputs that led to something new are gone on from: no coverage, but a guide without a
 //! second build. The functions take any bytes, so that a fuzzer that coverage guides can call them.
 
@@ -51,7 +51,8 @@ impl Wish {
         let only = std::env::var("HOSTLINE_FUZZ_TARGET").ok();
         let seconds = number("HOSTLINE_FUZZ_SECONDS").map(Duration::from_secs);
         // Without a wish the inputs are the same each time, so that a change is what makes one fail.
-        let seed = if seconds.is_some() { fastrand::u64(..1 << 40) } else { 0 };
+        let fresh = || if seconds.is_some() { fastrand::u64(..1 << 40) } else { 0 };
+        let seed = number("HOSTLINE_FUZZ_SEED").unwrap_or_else(fresh);
         let runs = number("HOSTLINE_FUZZ_RUNS").unwrap_or(RUNS);
         Self { only, seconds, runs, seed }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
 use super::refusal::Refusal;
-use crate::model::{Method, OnFailure, Priority, Timestamp};
+use crate::model::{Method, OnFailure, Priority, Timestamp, optional_word};
 
 /// The fields of a trigger.
 #[derive(Deserialize)]
@@ -45,9 +45,11 @@ pub(super) struct TriggerInput<'a> {
     pub ttl: Option<Text<'a>>,
     #[serde(borrow)]
     pub ordering_key: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "optional_word")]
     pub on_failure: Option<OnFailure>,
     #[serde(borrow)]
     pub metadata: Option<Pairs<'a>>,
+    #[serde(default, deserialize_with = "optional_word")]
     pub priority: Option<Priority>,
     pub secret_ref: Option<SecretRefs>,
     #[serde(borrow)]
@@ -60,11 +62,13 @@ pub(super) struct TriggerInput<'a> {
 pub(super) struct WebhookInput<'a> {
     #[serde(borrow)]
     pub url: Text<'a>,
+    #[serde(default, deserialize_with = "optional_word")]
     pub method: Option<Method>,
     #[serde(borrow)]
     pub headers: Option<Pairs<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub body: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "optional_word")]
     pub body_type: Option<BodyType>,
     #[serde(borrow)]
     pub body_base64: Option<Text<'a>>,

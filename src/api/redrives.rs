@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::request::{json, located, read_json};
 use super::states::Wanted;
 use crate::delivery::{Cancelled, Engine};
-use crate::model::{DeliveryId, End, HostName, StoredState, Timestamp};
+use crate::model::{DeliveryId, End, HostName, StoredState, Timestamp, word};
 use crate::store::{DeliveryFilter, QueryError, StoreError};
 
 /// Deliveries of one step: one transaction of the store.
@@ -41,6 +41,7 @@ enum Action {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object with `action` and `filter`")]
 pub(super) struct Input {
+    #[serde(deserialize_with = "word")]
     action: Action,
     filter: FilterInput,
     #[serde(default)]

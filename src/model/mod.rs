@@ -7,6 +7,7 @@ pub mod id;
 pub mod pattern;
 pub mod time;
 pub mod webhook;
+pub mod word;
 pub mod workspace;
 
 pub use attempt::{Answer, Attempt, Outcome, Timings};
@@ -18,4 +19,5 @@ pub use host::{HostControls, HostName, LimitOverrides, PolicyOverrides};
 pub use id::{DeliveryId, HostNumber, TriggerId};
 pub use time::{Moment, Now, Timestamp};
 pub use webhook::{Header, Method, Scheme, Target, Webhook};
+pub use word::{optional_word, word};
 pub use workspace::{DEFAULT_WORKSPACE, WorkspacePolicy};

@@ -11,7 +11,7 @@ use super::applies::Place;
 use super::content::{Algorithm, Content, Hidden, Kind, Oauth2, Signing, TokenAuth};
 use super::{Fault, VaultError};
 use crate::config::{Secret, SigningMeans, is_secret_name, parse_secret};
-use crate::model::Target;
+use crate::model::{Target, optional_word, word};
 
 /// Places of one secret.
 const PLACES_MAX: usize = 64;
@@ -30,10 +30,12 @@ pub struct SecretInput {
     /// What it is called; in a replacement it follows from the path.
     pub name: Option<String>,
     /// Which kind.
+    #[serde(deserialize_with = "word")]
     pub kind: Kind,
     /// Where it applies by itself.
     #[serde(default)]
     pub applies_to: Vec<String>,
+    #[serde(default, deserialize_with = "optional_word")]
     algorithm: Option<Algorithm>,
     value: Option<Hidden>,
     token: Option<Hidden>,
@@ -45,6 +47,7 @@ pub struct SecretInput {
     client_secret: Option<Hidden>,
     scope: Option<String>,
     audience: Option<String>,
+    #[serde(default, deserialize_with = "optional_word")]
     auth: Option<TokenAuth>,
     certificate: Option<String>,
     key: Option<Hidden>,

@@ -17,7 +17,7 @@ use crate::compose::filter::{Filter, FilterInput, Root};
 use crate::compose::pace::PER_MINUTE_MAX;
 use crate::compose::quiet::QuietHours;
 use crate::compose::variant::PLAIN_TOTAL;
-use crate::model::Priority;
+use crate::model::{Priority, optional_word};
 
 /// Recipients listed in one scheduled campaign; an audience reaches more.
 const RECIPIENTS_MAX: usize = 10_000;
@@ -135,6 +135,7 @@ struct CampaignInput {
     quiet_hours: Option<QuietHours>,
     stop_after: Option<u64>,
     stop_at: Option<Time>,
+    #[serde(default, deserialize_with = "optional_word")]
     priority: Option<Priority>,
     ordering_key: Option<String>,
     metadata: Option<BTreeMap<String, String>>,

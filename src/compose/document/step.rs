@@ -9,6 +9,7 @@ use super::vetting::Vetting;
 use super::webhook::{WebhookSource, sources};
 use super::written::{Span, Time};
 use crate::compose::filter::{Filter, FilterInput, Root};
+use crate::model::word;
 
 /// Characters of a step's id.
 const ID_MAX: usize = 64;
@@ -102,7 +103,7 @@ pub struct Wait {
 #[serde(deny_unknown_fields, expecting = "a step: an object with `id` and `type`")]
 pub(super) struct StepInput {
     pub id: String,
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "word")]
     kind: Kind,
     next: Option<String>,
     webhooks: Option<Vec<Box<RawValue>>>,

@@ -6,6 +6,7 @@ use super::vetting::Vetting;
 use super::written::Time;
 use crate::compose::filter::{Filter, FilterInput, Root};
 use crate::compose::schedule::{CronPattern, Schedule, ZoneName};
+use crate::model::word;
 
 /// What starts a campaign.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,7 +44,7 @@ pub struct EventTrigger {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a trigger: an object with `type`")]
 pub(super) struct TriggerInput {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "word")]
     kind: Kind,
     event: Option<String>,
     filter: Option<FilterInput>,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::Fault;
 use crate::admission::{self, Refusal, SecretRefs};
 use crate::compose::liquid::Missing;
-use crate::model::Method;
+use crate::model::{Method, optional_word};
 
 /// Headers of one webhook; far over any sensible number.
 const HEADERS_MAX: usize = 200;
@@ -20,16 +20,19 @@ const HEADERS_MAX: usize = 200;
 pub(super) struct Input<'a> {
     #[serde(borrow)]
     pub url: Cow<'a, str>,
+    #[serde(default, deserialize_with = "optional_word")]
     pub method: Option<Method>,
     #[serde(default, deserialize_with = "pairs")]
     pub headers: Vec<(String, String)>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub body: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "optional_word")]
     pub body_type: Option<BodyType>,
     pub body_base64: Option<String>,
     #[serde(default)]
     pub delete_with_body: bool,
     pub secret_ref: Option<SecretRefs>,
+    #[serde(default, deserialize_with = "optional_word")]
     pub missing: Option<MissingInput>,
 }
 
