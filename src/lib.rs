@@ -2,8 +2,8 @@
 //! holds that host's queue, its rate-limit budget, its backoff, its health and its cooldown.
 //!
 //! In reading order: the nouns ([`model`]), the rules ([`policy`]), the durable truth ([`store`]),
-//! the way out of the house ([`delivery`]), the way in ([`admission`], [`compose`], [`api`]), the
-//! wiring ([`app`]). `ARCHITECTURE.md` has the map.
+//! the way out of the house ([`delivery`]), the way in ([`admission`], [`compose`], [`api`]), what is
+//! seen of it ([`dashboard`]), the wiring ([`app`]). `ARCHITECTURE.md` has the map.
 
 pub mod model;
 pub mod policy;
@@ -22,6 +22,7 @@ pub mod compose;
 
 pub mod access;
 pub mod api;
+pub mod dashboard;
 
 pub mod app;
 pub mod cli;

@@ -18,6 +18,8 @@ mod process;
 mod scopes;
 #[path = "access/separation.rs"]
 mod separation;
+#[path = "access/session.rs"]
+mod session;
 #[path = "access/workspaces.rs"]
 mod workspaces;
 

@@ -56,10 +56,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "vault",
         ],
     ),
+    ("dashboard", &["dashboard"]),
     (
         "api",
         &[
             "api",
+            "dashboard",
             "access",
             "compose",
             "admission",

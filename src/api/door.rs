@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 
 use super::problem::Problem;
 use super::scopes::{self, Needs};
-use super::{Api, braze, browser};
+use super::{Api, braze, browser, session};
 use crate::access::{Caller, Scope, Spent, Turned};
 use crate::model::Now;
 
@@ -36,6 +37,7 @@ pub(super) async fn stand(
     }
     let needs = match row {
         Some((_, _, Needs::Scopes(scopes))) => scopes,
+        Some((_, _, Needs::AnyKey)) => &[],
         // What is known to nobody is answered 404, which everybody may see.
         _ if is_nowhere(&request) => &[],
         _ => &[Scope::Admin],
@@ -91,7 +93,10 @@ fn enter(
     let address = request.peer_addr().map(|address| address.ip());
     let mut given = request.headers().get_all(header::AUTHORIZATION);
     let (mut caller, spent) = match (given.next(), given.next()) {
-        (None, _) => (without_key(request, api, address)?, None),
+        (None, _) => match session::key_of(request.headers()) {
+            Some(key) => by_session(request, api, key, now)?,
+            None => (without_key(request, api, address)?, None),
+        },
         (Some(value), None) => with_key(value, api, address, now)?,
         (Some(_), Some(_)) => return Err(turned(api.access.refused(address, now)).into()),
     };
@@ -122,15 +127,47 @@ fn without_key(
     Ok(Caller { address, ..Caller::local() })
 }
 
+/// Somebody who signed in: the browser sends the key along by itself, so what changes something
+/// needs the word of the session. Where no key is needed, one that is good for nothing any more
+/// leaves its owner no worse off than without.
+fn by_session(
+    request: &ServiceRequest,
+    api: &Api,
+    key: &str,
+    now: Now,
+) -> Result<(Caller, Option<Spent>), Problem> {
+    let address = request.peer_addr().map(|address| address.ip());
+    let entered = match with_key_text(key, api, address, now) {
+        Err(_) if !api.settings.auth.keys_required => {
+            return Ok((without_key(request, api, address)?, None));
+        }
+        entered => entered?,
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        session::vet_word(request.headers(), key)?;
+    }
+    Ok(entered)
+}
+
 fn with_key(
     value: &HeaderValue,
     api: &Api,
     address: Option<IpAddr>,
     now: Now,
 ) -> Result<(Caller, Option<Spent>), Problem> {
-    let Some(text) = bearer(value) else {
-        return Err(turned(api.access.refused(address, now)));
-    };
+    match bearer(value) {
+        Some(text) => with_key_text(text, api, address, now),
+        None => Err(turned(api.access.refused(address, now))),
+    }
+}
+
+/// Whoever brings the text of a key.
+pub(super) fn with_key_text(
+    text: &str,
+    api: &Api,
+    address: Option<IpAddr>,
+    now: Now,
+) -> Result<(Caller, Option<Spent>), Problem> {
     let key = api.access.authenticate(text, address, now).map_err(turned)?;
     let caller =
         Caller { workspace: key.workspace(), key: Some(key.name()), scopes: key.scopes(), address };

@@ -14,11 +14,13 @@ mod keys;
 mod listener;
 mod meaning;
 mod metrics;
+mod page;
 mod problem;
 mod redrives;
 mod request;
 pub mod scopes;
 mod secrets;
+mod session;
 mod states;
 mod stats;
 mod triggers;
@@ -127,6 +129,7 @@ pub fn configure(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
                 metrics_route(config);
             }
             keys_and_workspaces(config);
+            page_and_session(config);
             braze::configure(config);
             secrets::configure(config);
         });
@@ -216,6 +219,18 @@ fn keys_and_workspaces(config: &mut web::ServiceConfig) {
             resource("/v1/workspaces/{workspace}", "GET, PATCH")
                 .route(web::get().to(workspaces::show))
                 .route(web::patch().to(workspaces::patch)),
+        );
+}
+
+fn page_and_session(config: &mut web::ServiceConfig) {
+    config
+        .service(resource("/", "GET").route(web::get().to(page::index)))
+        .service(resource("/ui/{path:.*}", "GET").route(web::get().to(page::file)))
+        .service(
+            resource("/v1/session", "GET, POST, DELETE")
+                .route(web::get().to(session::show))
+                .route(web::post().to(session::create))
+                .route(web::delete().to(session::delete)),
         );
 }
 

@@ -306,6 +306,14 @@ impl Problem {
             .at(Place::Header(header))
     }
 
+    /// A cookie let it in, and what changes something has to bring the word of the session.
+    pub fn csrf(header: &'static str) -> Self {
+        let detail = "a request that a cookie lets in and that changes something needs the word \
+                      that GET /v1/session answers as `csrf`";
+        let title = "The word of the session is missing or wrong";
+        Self::new(StatusCode::FORBIDDEN, "csrf", title, detail.into()).at(Place::Header(header))
+    }
+
     /// The server is called by a name that it does not know.
     pub fn foreign_host() -> Self {
         let detail = "without an API key the server is called by its address, by localhost, or by \

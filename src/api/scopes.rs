@@ -13,9 +13,14 @@ use crate::access::Scope;
 pub enum Needs {
     /// Nothing: not even a key.
     Nothing,
+    /// A key, whatever it may do; none where none is needed.
+    AnyKey,
     /// All of these scopes.
     Scopes(&'static [Scope]),
 }
+
+/// A last segment that stands for all that follow.
+const REST: &str = "{path:.*}";
 
 /// A method, the pattern of a route, and what it needs.
 pub type Row = (&'static str, &'static str, Needs);
@@ -47,6 +52,12 @@ const TRACK: Needs = all(&[Scope::RecipientsWrite, Scope::EventsWrite]);
 pub const ROUTES: &[Row] = &[
     ("GET", "/healthz", Needs::Nothing),
     ("GET", "/readyz", Needs::Nothing),
+    ("GET", "/", Needs::Nothing),
+    ("GET", "/ui/{path:.*}", Needs::Nothing),
+    // Whoever may do anything may know what; a key is what one signs in with.
+    ("GET", "/v1/session", Needs::AnyKey),
+    ("POST", "/v1/session", Needs::Nothing),
+    ("DELETE", "/v1/session", Needs::Nothing),
     ("GET", "/metrics", STATS_READ),
     ("GET", "/v1/stats", STATS_READ),
     ("POST", "/v1/triggers", SEND),
@@ -188,11 +199,11 @@ pub(super) fn find(method: &Method, path: &str) -> Option<Row> {
         let mut segments = path.split('/');
         let same = pattern.iter().all(|wanted| {
             segments.next().is_some_and(|given| match wanted.starts_with('{') {
-                true => !given.is_empty(),
+                true => !given.is_empty() || *wanted == REST,
                 false => given == *wanted,
             })
         });
-        same && segments.next().is_none()
+        same && (pattern.last() == Some(&REST) || segments.next().is_none())
     };
     let rows = table.variable.iter();
     rows.filter(|(_, row)| row.0 == method.as_str())
@@ -224,8 +235,11 @@ mod tests {
             pattern(Method::GET, "/v1/templates/a/versions/2"),
             Some("/v1/templates/{id}/versions/{version}")
         );
+        assert_eq!(pattern(Method::GET, "/ui/lib/api.js"), Some("/ui/{path:.*}"));
+        assert_eq!(pattern(Method::GET, "/"), Some("/"));
         assert_eq!(pattern(Method::GET, "/v1/triggers"), None);
-        for path in ["", "/", "/v1/deliveries/", "/v1/deliveries/x/", "/v1/deliveries/x/y", "//v1"]
+        for path in
+            ["", "/ui", "/v1/deliveries/", "/v1/deliveries/x/", "/v1/deliveries/x/y", "//v1"]
         {
             assert_eq!(pattern(Method::GET, path), None, "{path}");
         }

@@ -1,0 +1,43 @@
+//! `/` and `/ui/…`: the dashboard's files. Nothing in them is secret, so no key is asked for; a
+//! browser keeps them and asks each time whether they are still the same.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::problem::Problem;
+use crate::dashboard;
+
+/// What the page may do: run its own files and speak with this server. No other site may frame it.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+     form-action 'self'; frame-ancestors 'none'",
+);
+
+/// The page.
+pub(super) async fn index(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    answer(&request, dashboard::INDEX)
+}
+
+/// One of its files.
+pub(super) async fn file(
+    request: HttpRequest,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    answer(&request, &path)
+}
+
+fn answer(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
+    let file = dashboard::file(path).ok_or_else(|| Problem::no_route(request.path()))?;
+    let known = request.headers().get(header::IF_NONE_MATCH);
+    let known = known.and_then(|tags| tags.to_str().ok()).unwrap_or_default();
+    let is_known = known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == file.tag);
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((header::ETAG, file.tag))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
+    Ok(match is_known {
+        true => response.finish(),
+        false => response.content_type(file.media_type).body(file.bytes.into_owned()),
+    })
+}
