@@ -1,4 +1,5 @@
 //! What happened: counts and latencies, kept small enough to have one per host.
 
+pub mod histogram;
 pub mod tally;
 pub mod usage;
