@@ -1,0 +1,77 @@
+// Requests to the API of the server that the page came from, and what they answer when they fail.
+
+/** An answer that is no success: problem+json, or the nearest to it. */
+export class Problem extends Error {
+  constructor(status, body) {
+    super(body.detail ?? body.title ?? `The server answered ${status}.`);
+    this.status = status;
+    this.type = body.type ?? "about:blank";
+    this.title = body.title ?? "";
+    this.detail = body.detail ?? "";
+    /** `[{pointer | parameter, detail}]`: the fields at fault. */
+    this.errors = body.errors ?? [];
+  }
+}
+
+/** Who is signed in, as `GET /v1/session` says it. */
+export const session = { key: null, workspace: "default", scopes: [], csrf: null, version: "" };
+
+/** Whether the session may do what needs `scope`; the server decides, this hides what it refuses. */
+export function may(scope) {
+  return session.scopes.includes("admin") || session.scopes.includes(scope);
+}
+
+async function problemOf(response) {
+  let body = {};
+  try {
+    body = await response.json();
+  } catch {
+    // No JSON: the status has to do.
+  }
+  const fault = body.errors === undefined && body.pointer !== undefined;
+  if (fault) body.errors = [{ pointer: body.pointer, detail: body.detail }];
+  return new Problem(response.status, body);
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, { title: "No answer", detail: "The server cannot be reached." });
+  }
+  if (response.ok) return response;
+  const problem = await problemOf(response);
+  if (response.status === 401 && !path.startsWith("/v1/session")) {
+    document.dispatchEvent(new CustomEvent("signedout"));
+  }
+  throw problem;
+}
+
+async function bodyOf(response) {
+  if (response.status === 204) return null;
+  const json = /\bjson\b/.test(response.headers.get("content-type") ?? "");
+  return json ? response.json() : response.text();
+}
+
+/** GETs a path; answers the JSON (or the text of what is none). Throws `Problem`. */
+export async function get(path, { signal, headers } = {}) {
+  return bodyOf(await request(path, { signal, headers: { accept: "application/json", ...headers } }));
+}
+
+/** Sends a change; `body` goes as JSON where it is given. Throws `Problem`. */
+export async function send(method, path, body, { signal, headers: extra } = {}) {
+  const headers = { accept: "application/json", ...extra };
+  if (session.csrf) headers["x-csrf-token"] = session.csrf;
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  return bodyOf(await request(path, { method, body: text, headers, signal }));
+}
+
+/** A path with its query: what is null, undefined, false or empty is left out. */
+export function path(base, query = {}) {
+  const absent = [null, undefined, false, ""];
+  const pairs = Object.entries(query).filter(([, value]) => !absent.includes(value));
+  return pairs.length ? `${base}?${new URLSearchParams(pairs)}` : base;
+}
