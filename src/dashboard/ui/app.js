@@ -81,13 +81,6 @@ async function route() {
   return undefined;
 }
 
-/** Changes the query of the address without a new view: for filters. */
-export function remember(query) {
-  const [path] = location.hash.split("?");
-  const search = String(new URLSearchParams(query));
-  history.replaceState(null, "", search ? `${path || "#/"}?${search}` : path || "#/");
-}
-
 async function start() {
   try {
     Object.assign(session, await get("/v1/session"));

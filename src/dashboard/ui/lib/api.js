@@ -8,7 +8,7 @@ export class Problem extends Error {
     this.type = body.type ?? "about:blank";
     this.title = body.title ?? "";
     this.detail = body.detail ?? "";
-    /** `[{pointer | parameter, detail}]`: the fields at fault. */
+    /** `[{pointer | parameter | header, detail}]`: the fields at fault. */
     this.errors = body.errors ?? [];
   }
 }
@@ -28,8 +28,6 @@ async function problemOf(response) {
   } catch {
     // No JSON: the status has to do.
   }
-  const fault = body.errors === undefined && body.pointer !== undefined;
-  if (fault) body.errors = [{ pointer: body.pointer, detail: body.detail }];
   return new Problem(response.status, body);
 }
 
@@ -57,7 +55,8 @@ async function bodyOf(response) {
 
 /** GETs a path; answers the JSON (or the text of what is none). Throws `Problem`. */
 export async function get(path, { signal, headers } = {}) {
-  return bodyOf(await request(path, { signal, headers: { accept: "application/json", ...headers } }));
+  const accept = { accept: "application/json", ...headers };
+  return bodyOf(await request(path, { signal, headers: accept }));
 }
 
 /** Sends a change; `body` goes as JSON where it is given. Throws `Problem`. */

@@ -23,7 +23,8 @@ export function count(value) {
 export function rate(value) {
   if (missing(value)) return NONE;
   if (value === 0 || Math.abs(value) >= 100) return count(value);
-  return value < 10 ? String(Math.round(value * 100) / 100) : value.toFixed(1);
+  const places = Math.abs(value) < 10 ? 100 : 10;
+  return String(Math.round(value * places) / places);
 }
 
 /** Milliseconds with their unit: 0.8 ms, 12 ms, 1.25 s, 3 min 5 s. */

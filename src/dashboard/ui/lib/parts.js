@@ -24,7 +24,10 @@ export function status(code) {
 
 const TICKS = { until, ago, left: (at) => left(at), since: (at) => seconds(passed(at)) };
 const passed = (at) => Math.max(0, (Date.now() - new Date(at)) / 1000);
-const left = (at) => seconds(Math.max(0, Math.ceil((new Date(at) - Date.now()) / 1000)));
+const left = (at) => {
+  const rest = Math.ceil((new Date(at) - Date.now()) / 1000);
+  return rest > 0 ? seconds(rest) : "now";
+};
 
 /**
  * A time that tells itself anew each second: `kind` is "until" (in 12 s), "left" (12 s), "ago"
@@ -83,6 +86,14 @@ export function unavailable(node, error, what) {
 
 /** A link of this page: `go("hosts", name)` is `#/hosts/name`, each segment encoded. */
 export const link = (...segments) => `#/${segments.map(encodeURIComponent).join("/")}`;
+
+/** Changes the query of the address without a new view: for filters. Empty values are left out. */
+export function remember(query) {
+  const [address] = location.hash.split("?");
+  const given = Object.entries(query).filter(([, value]) => value);
+  const search = String(new URLSearchParams(given));
+  history.replaceState(null, "", `${address || "#/"}${search ? `?${search}` : ""}`);
+}
 
 /** A button. `kind` is "primary", "danger", "quiet" or nothing. */
 export function button(label, onclick, kind = "", attributes = {}) {
