@@ -6,6 +6,7 @@ pub mod host;
 pub mod id;
 pub mod pattern;
 pub mod time;
+pub mod traceparent;
 pub mod webhook;
 pub mod word;
 pub mod workspace;
@@ -18,6 +19,7 @@ pub use delivery::{
 pub use host::{HostControls, HostName, LimitOverrides, PolicyOverrides};
 pub use id::{DeliveryId, HostNumber, TriggerId};
 pub use time::{Moment, Now, Timestamp};
+pub use traceparent::TraceParent;
 pub use webhook::{Header, Method, Scheme, Target, Webhook};
 pub use word::{optional_word, word};
 pub use workspace::{DEFAULT_WORKSPACE, WorkspacePolicy};
