@@ -31,8 +31,9 @@ function find(hash) {
   const segments = path.split("/").filter(Boolean);
   for (const [pattern, view, section] of ROUTES) {
     const wanted = pattern.split("/").filter(Boolean);
-    const fits = wanted.length === segments.length
-      && wanted.every((part, place) => part.startsWith(":") || part === segments[place]);
+    const fits =
+      wanted.length === segments.length &&
+      wanted.every((part, place) => part.startsWith(":") || part === segments[place]);
     if (!fits) continue;
     const params = {};
     wanted.forEach((part, place) => {
@@ -44,7 +45,10 @@ function find(hash) {
 }
 
 function lost() {
-  fill(root, empty("There is nothing at this address.", h("a", { href: "#/" }, "Go to the overview")));
+  fill(
+    root,
+    empty("There is nothing at this address.", h("a", { href: "#/" }, "Go to the overview")),
+  );
 }
 
 /** Tells a change of view to who looks and to who listens, and puts the focus at its start. */
@@ -71,12 +75,19 @@ async function route() {
     if (signal.aborted) return undefined;
     clear(root).className = `view-${found.view}`;
     await module.default(root, { params: found.params, query: found.query, session, signal });
-    if (!signal.aborted) arrive(first);
+    if (signal.aborted) return undefined;
+    arrive(first);
+    performance.mark("shown");
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return undefined;
-    fill(root, empty(error.status === 404 ? "This is not there (any more)." : "This cannot be shown.",
-      h("p", { class: "fault", role: "alert" }, error.message),
-      h("button", { type: "button", class: "button", onclick: route }, "Try again")));
+    fill(
+      root,
+      empty(
+        error.status === 404 ? "This is not there (any more)." : "This cannot be shown.",
+        h("p", { class: "fault", role: "alert" }, error.message),
+        h("button", { type: "button", class: "button", onclick: route }, "Try again"),
+      ),
+    );
   }
   return undefined;
 }
@@ -88,13 +99,18 @@ async function start() {
     if (error.status === 401) return signin(root, start);
     // A server without sessions: whatever it allows.
     if (error.status !== 404) {
-      return fill(root, empty("The server does not answer.",
-        h("p", { class: "fault", role: "alert" }, error.message),
-        h("button", { type: "button", class: "button", onclick: start }, "Try again")));
+      return fill(
+        root,
+        empty(
+          "The server does not answer.",
+          h("p", { class: "fault", role: "alert" }, error.message),
+          h("button", { type: "button", class: "button", onclick: start }, "Try again"),
+        ),
+      );
     }
     session.scopes = ["admin"];
   }
-  frame(document.getElementById("frame"), start);
+  frame(document.getElementById("frame"));
   return route();
 }
 

@@ -10,16 +10,35 @@ const PLAIN = { 401: "This key is not known here, has expired, or was revoked." 
 export function signin(root, done) {
   const error = h("p", { class: "error", id: "key-error", role: "alert" });
   const input = h("input", {
-    id: "key", name: "key", type: "password", required: true, autocomplete: "current-password",
-    spellcheck: "false", "aria-describedby": "key-hint key-error",
+    id: "key",
+    name: "key",
+    type: "password",
+    required: true,
+    autocomplete: "current-password",
+    spellcheck: "false",
+    "aria-describedby": "key-hint key-error",
   });
   const submit = h("button", { class: "button primary" }, "Sign in");
-  const form = h("form", { class: "card signin" },
+  const form = h(
+    "form",
+    { class: "card signin" },
     h("h1", {}, "Sign in to Hostline"),
-    h("div", { class: "field" }, h("label", { for: "key" }, "API key"), input, error,
-      h("p", { class: "hint", id: "key-hint" }, "Made by ", h("code", {}, "hostline keys create"),
-        ". It is kept in a cookie that this page cannot read.")),
-    submit);
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: "key" }, "API key"),
+      input,
+      error,
+      h(
+        "p",
+        { class: "hint", id: "key-hint" },
+        "Made by ",
+        h("code", {}, "hostline keys create"),
+        ". It is kept in a cookie that this page cannot read.",
+      ),
+    ),
+    submit,
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;

@@ -8,12 +8,22 @@ function field({ name, label, value, type, hint, required, placeholder, max, min
   const id = `ask-${(serial += 1)}`;
   const rows = type === "area" ? { rows: 3 } : { type: type ?? "text", min, max, step };
   const input = h(type === "area" ? "textarea" : "input", {
-    id, name, placeholder, required, value: value ?? "", autocomplete: "off",
-    "aria-describedby": hint ? `${id}-hint` : null, ...rows,
+    id,
+    name,
+    placeholder,
+    required,
+    value: value ?? "",
+    autocomplete: "off",
+    "aria-describedby": hint ? `${id}-hint` : null,
+    ...rows,
   });
-  return h("div", { class: "field" },
-    h("label", { for: id }, label), input,
-    hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    input,
+    hint && h("p", { class: "hint", id: `${id}-hint` }, hint),
+  );
 }
 
 /**
@@ -24,13 +34,19 @@ function field({ name, label, value, type, hint, required, placeholder, max, min
 export function ask({ title, text, action, danger, fields = [] }) {
   const before = document.activeElement;
   const id = `dialog-${(serial += 1)}`;
-  const form = h("form", { method: "dialog" },
+  const form = h(
+    "form",
+    { method: "dialog" },
     h("h2", { id }, title),
     text && h("div", { class: "dialog-text" }, typeof text === "string" ? h("p", {}, text) : text),
     fields.map(field),
-    h("div", { class: "actions" },
+    h(
+      "div",
+      { class: "actions" },
       h("button", { type: "button", class: "button", onclick: () => dialog.close("") }, "Cancel"),
-      h("button", { class: `button ${danger ? "danger" : "primary"}`, value: "yes" }, action)));
+      h("button", { class: `button ${danger ? "danger" : "primary"}`, value: "yes" }, action),
+    ),
+  );
   const dialog = h("dialog", { class: "dialog", "aria-labelledby": id }, form);
   document.body.append(dialog);
   return new Promise((answer) => {

@@ -3,9 +3,7 @@
 import { fill, h, text } from "./dom.js";
 import { ago, moment, seconds, time, until } from "./format.js";
 
-const WORDS = {
-  backing_off: "backing off", cooling_down: "cooling down", in_flight: "in flight",
-};
+const WORDS = { backing_off: "backing off", cooling_down: "cooling down", in_flight: "in flight" };
 
 /** The word of a state. */
 export const word = (state) => WORDS[state] ?? String(state).replaceAll("_", " ");
@@ -50,22 +48,32 @@ setInterval(() => {
 
 /** The head of a view: its title, a line below it, and what can be done at the right. */
 export function heading(title, below, ...actions) {
-  return h("header", { class: "heading" },
+  return h(
+    "header",
+    { class: "heading" },
     h("div", {}, h("h1", { tabindex: -1 }, title), below && h("p", { class: "below" }, below)),
-    actions.length > 0 && h("div", { class: "actions" }, actions));
+    actions.length > 0 && h("div", { class: "actions" }, actions),
+  );
 }
 
 /** A card with a title; `more` stands at the right of it. */
 export function card(title, more, ...children) {
-  return h("section", { class: "card" },
-    h("header", {}, h("h2", {}, title), more && h("div", { class: "more" }, more)), children);
+  return h(
+    "section",
+    { class: "card" },
+    h("header", {}, h("h2", {}, title), more && h("div", { class: "more" }, more)),
+    children,
+  );
 }
 
 /** A definition list of `[name, value]`; a pair whose value is null is left out. */
 export function facts(pairs) {
   const shown = pairs.filter((pair) => pair && pair[1] !== null && pair[1] !== undefined);
-  return h("dl", { class: "facts" },
-    shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "facts" },
+    shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 /** Where nothing is: one sentence, and what to do about it. */
@@ -77,11 +85,14 @@ export function empty(sentence, ...more) {
 export function unavailable(node, error, what) {
   if (error.name === "AbortError") return node;
   const reasons = {
-    403: `This key may not see ${what}.`, 404: `This server does not offer ${what}.`,
+    403: `This key may not see ${what}.`,
+    404: `This server does not offer ${what}.`,
   };
   const calm = reasons[error.status];
-  return fill(node, h("p", { class: calm ? "quiet" : "fault", role: calm ? null : "alert" },
-    calm ?? error.message));
+  return fill(
+    node,
+    h("p", { class: calm ? "quiet" : "fault", role: calm ? null : "alert" }, calm ?? error.message),
+  );
 }
 
 /** A link of this page: `go("hosts", name)` is `#/hosts/name`, each segment encoded. */

@@ -29,10 +29,12 @@ function colour(name, part = 1) {
 /** Each point of a stacked series on top of those of the series before it. */
 function stack(values) {
   const sums = [];
-  return values.map((points) => points.map((point, place) => {
-    sums[place] = (sums[place] ?? 0) + (point ?? 0);
-    return sums[place];
-  }));
+  return values.map((points) =>
+    points.map((point, place) => {
+      sums[place] = (sums[place] ?? 0) + (point ?? 0);
+      return sums[place];
+    }),
+  );
 }
 
 /**
@@ -46,10 +48,7 @@ function stack(values) {
  */
 export function plot(node, options) {
   const drawn = new Plot(node, options);
-  return {
-    set: (times, values) => drawn.set(times, values),
-    destroy: () => drawn.destroy(),
-  };
+  return { set: (times, values) => drawn.set(times, values), destroy: () => drawn.destroy() };
 }
 
 class Plot {
@@ -62,9 +61,26 @@ class Plot {
       return { value, node: h("li", {}, swatch, one.label, " ", value) };
     });
     this.when = h("span", { class: "when" });
-    this.area = h("div", { class: "plot-area", role: "img", "aria-label": this.options.label,
-      style: { "--height": `${this.options.height}px` } }, h("p", { class: "quiet" }, "No figures yet"));
-    const caption = h("figcaption", {}, h("ul", {}, this.legend.map((one) => one.node)), this.when);
+    this.area = h(
+      "div",
+      {
+        class: "plot-area",
+        role: "img",
+        "aria-label": this.options.label,
+        style: { "--height": `${this.options.height}px` },
+      },
+      h("p", { class: "quiet" }, "No figures yet"),
+    );
+    const caption = h(
+      "figcaption",
+      {},
+      h(
+        "ul",
+        {},
+        this.legend.map((one) => one.node),
+      ),
+      this.when,
+    );
     fill(node, h("figure", { class: "plot" }, caption, this.area));
     this.seen = new ResizeObserver(() => this.chart?.setSize(this.size()));
     this.seen.observe(this.area);
@@ -101,10 +117,14 @@ class Plot {
     const line = colour(one.color);
     const bars = one.kind === "bars";
     return {
-      label: one.label, stroke: bars ? null : line, width: bars ? 0 : 1.5, dash: one.dash,
+      label: one.label,
+      stroke: bars ? null : line,
+      width: bars ? 0 : 1.5,
+      dash: one.dash,
       fill: bars ? line : one.kind === "area" ? colour(one.color, 0.16) : null,
       paths: bars ? Chart.paths.bars({ size: [0.9, 24], gap: 1 }) : undefined,
-      points: { show: false }, spanGaps: false,
+      points: { show: false },
+      spanGaps: false,
     };
   }
 
@@ -112,19 +132,32 @@ class Plot {
     const { series, stacked, sync, max, marks = [], format } = this.options;
     const order = stacked ? [...series].reverse() : series;
     const axis = {
-      stroke: colour("ink-2"), font: "11px system-ui, sans-serif", ticks: { show: false },
+      stroke: colour("ink-2"),
+      font: "11px system-ui, sans-serif",
+      ticks: { show: false },
       grid: { stroke: colour("line"), width: 1 },
     };
     const least = Math.max(max ?? 0, ...marks.map((mark) => (mark.value ?? 0) * 1.1));
     return {
-      ...this.size(), legend: { show: false }, padding: [8, 4, 0, 0],
-      cursor: { sync: sync ? { key: sync } : undefined, y: false, drag: { x: false, y: false },
-        points: { size: 5 } },
+      ...this.size(),
+      legend: { show: false },
+      padding: [8, 4, 0, 0],
+      cursor: {
+        sync: sync ? { key: sync } : undefined,
+        y: false,
+        drag: { x: false, y: false },
+        points: { size: 5 },
+      },
       scales: { y: { range: (_, __, top) => [0, Math.max(least, top * 1.08, 1e-9) || 1] } },
       series: [{}, ...order.map((one) => this.series(Chart, one))],
       axes: [
-        { ...axis, grid: { show: false }, space: 70, size: 22,
-          values: (_, ticks) => ticks.map((tick) => time(tick * 1000).slice(-8, -3)) },
+        {
+          ...axis,
+          grid: { show: false },
+          space: 70,
+          size: 22,
+          values: (_, ticks) => ticks.map((tick) => time(tick * 1000).slice(-8, -3)),
+        },
         { ...axis, size: 48, space: 32, values: (_, ticks) => ticks.map(format) },
       ],
       hooks: {
@@ -173,15 +206,25 @@ const HIGH = 28;
 export function sparkline(color = "accent") {
   const area = svg("path", { class: "spark-area" });
   const line = svg("path", { class: "spark-line", "vector-effect": "non-scaling-stroke" });
-  const node = svg("svg", {
-    class: "spark", viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", "aria-hidden": "true",
-    style: { "--c": `var(--${color})` },
-  }, area, line);
+  const node = svg(
+    "svg",
+    {
+      class: "spark",
+      viewBox: `0 0 ${WIDE} ${HIGH}`,
+      preserveAspectRatio: "none",
+      "aria-hidden": "true",
+      style: { "--c": `var(--${color})` },
+    },
+    area,
+    line,
+  );
   const set = (values) => {
     const top = Math.max(...values, 0) || 1;
     const step = WIDE / Math.max(1, values.length - 1);
-    const points = values.map((value, place) =>
-      `${(place * step).toFixed(1)},${(HIGH - 1 - (value / top) * (HIGH - 3)).toFixed(1)}`);
+    const points = values.map(
+      (value, place) =>
+        `${(place * step).toFixed(1)},${(HIGH - 1 - (value / top) * (HIGH - 3)).toFixed(1)}`,
+    );
     if (points.length < 2) return;
     line.setAttribute("d", `M${points.join("L")}`);
     area.setAttribute("d", `M0,${HIGH}L${points.join("L")}L${WIDE},${HIGH}Z`);

@@ -13,11 +13,21 @@ export function head(columns, sort, onsort) {
     const now = field === column.sort;
     const first = column.down ? `-${column.sort}` : column.sort;
     const turned = down ? column.sort : `-${column.sort}`;
-    return h("th", { ...attributes, "aria-sort": now ? (down ? "descending" : "ascending") : "none" },
-      h("button", {
-        type: "button", class: "sort", title: column.title, dataset: { sort: column.sort },
-        onclick: () => onsort(now ? turned : first),
-      }, column.label));
+    return h(
+      "th",
+      { ...attributes, "aria-sort": now ? (down ? "descending" : "ascending") : "none" },
+      h(
+        "button",
+        {
+          type: "button",
+          class: "sort",
+          title: column.title,
+          dataset: { sort: column.sort },
+          onclick: () => onsort(now ? turned : first),
+        },
+        column.label,
+      ),
+    );
   };
   return h("tr", { role: "row" }, columns.map(cell));
 }
@@ -57,8 +67,12 @@ export function table({ label, columns, rows, key = (row) => row.id, sort, onsor
   const body = h("tbody", { role: "rowgroup" });
   const grid = h("table", { role: "table", "aria-label": label }, top, body);
   const nothing = h("p", { class: "quiet none", hidden: true }, none ?? "Nothing.");
-  const node = h("div", { class: "table" },
-    h("div", { class: "scroll-x", role: "region", "aria-label": label, tabindex: 0 }, grid), nothing);
+  const node = h(
+    "div",
+    { class: "table" },
+    h("div", { class: "scroll-x", role: "region", "aria-label": label, tabindex: 0 }, grid),
+    nothing,
+  );
   const kept = new Map();
   reach(body);
 
@@ -76,8 +90,9 @@ export function table({ label, columns, rows, key = (row) => row.id, sort, onsor
     const ids = new Set(places.map(([id]) => id));
     for (const id of kept.keys()) if (!ids.has(id)) kept.delete(id);
     const wanted = places.map(([, place]) => place.node);
-    const same = wanted.length === body.children.length
-      && wanted.every((row, place) => body.children[place] === row);
+    const same =
+      wanted.length === body.children.length &&
+      wanted.every((row, place) => body.children[place] === row);
     if (!same) body.replaceChildren(...wanted);
     nothing.hidden = shown.length > 0;
   }

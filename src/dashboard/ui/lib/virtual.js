@@ -48,8 +48,11 @@ class Grid {
     this.below = h("tr", { class: "gap", "aria-hidden": "true" });
     this.body.append(this.above, this.below);
     this.grid = h("table", { role: "table", "aria-label": label }, this.top, this.body);
-    this.scroller = h("div", { class: "virtual", role: "region", tabindex: 0, "aria-label": label },
-      this.grid);
+    this.scroller = h(
+      "div",
+      { class: "virtual", role: "region", tabindex: 0, "aria-label": label },
+      this.grid,
+    );
     fill(node, this.scroller);
   }
 
@@ -131,7 +134,10 @@ class Grid {
   place(index) {
     let place = this.places.get(index);
     if (!place) {
-      place = { node: h("tr", { role: "row", "aria-rowindex": index + 2, tabindex: -1 }), data: "" };
+      place = {
+        node: h("tr", { role: "row", "aria-rowindex": index + 2, tabindex: -1 }),
+        data: "",
+      };
       place.node.dataset.index = index;
       this.places.set(index, place);
     }
@@ -142,7 +148,11 @@ class Grid {
     place.data = data;
     place.node.classList.toggle("unknown", !row);
     const { columns } = this.options;
-    if (!row) fill(place.node, columns.map((column) => h("td", { class: column.class, role: "cell" })));
+    if (!row)
+      fill(
+        place.node,
+        columns.map((column) => h("td", { class: column.class, role: "cell" })),
+      );
     else this.cells(place.node, row);
     return place;
   }
@@ -179,8 +189,14 @@ class Grid {
     const inside = this.body.contains(event.target);
     const from = inside ? this.focus : this.focus - 1;
     const goal = {
-      ArrowDown: from + 1, j: from + 1, ArrowUp: from - 1, k: from - 1, PageDown: from + page,
-      PageUp: from - page, Home: 0, End: this.total - 1,
+      ArrowDown: from + 1,
+      j: from + 1,
+      ArrowUp: from - 1,
+      k: from - 1,
+      PageDown: from + page,
+      PageUp: from - page,
+      Home: 0,
+      End: this.total - 1,
     }[event.key];
     if (event.key === "Enter" && inside && !event.target.closest("a, button")) {
       return this.open(this.focus);

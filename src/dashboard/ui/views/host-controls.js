@@ -19,13 +19,17 @@ async function doing(work, refresh) {
   }
 }
 
-const post = (name, what, body) => send("POST", `/v1/hosts/${encodeURIComponent(name)}/${what}`, body);
+const post = (name, what, body) =>
+  send("POST", `/v1/hosts/${encodeURIComponent(name)}/${what}`, body);
 
 async function pause(name) {
   const answer = await ask({
-    title: `Pause ${name}?`, action: "Pause",
+    title: `Pause ${name}?`,
+    action: "Pause",
     text: "Nothing is sent to it until it is resumed. What is in flight finishes; new triggers are accepted.",
-    fields: [{ name: "reason", label: "Why (shown to others)", placeholder: "maintenance until noon" }],
+    fields: [
+      { name: "reason", label: "Why (shown to others)", placeholder: "maintenance until noon" },
+    ],
   });
   if (!answer) return null;
   await post(name, "pause", answer.reason ? { reason: answer.reason } : {});
@@ -35,7 +39,9 @@ async function pause(name) {
 async function resume(name, host) {
   const waiting = host.waiting ? ` ${count(host.waiting)} deliveries wait for it.` : "";
   const yes = await confirm({
-    title: `Resume ${name}?`, text: `Sending begins again.${waiting}`, action: "Resume",
+    title: `Resume ${name}?`,
+    text: `Sending begins again.${waiting}`,
+    action: "Resume",
   });
   if (!yes) return null;
   await post(name, "resume", {});
@@ -44,7 +50,8 @@ async function resume(name, host) {
 
 async function drain(name) {
   const yes = await confirm({
-    title: `Drain ${name}?`, action: "Drain",
+    title: `Drain ${name}?`,
+    action: "Drain",
     text: "What is queued is delivered; new triggers for it are refused until it is resumed.",
   });
   if (!yes) return null;
@@ -54,7 +61,9 @@ async function drain(name) {
 
 async function purge(name, host) {
   const answer = await ask({
-    title: `Purge ${name}?`, action: "Cancel them all", danger: true,
+    title: `Purge ${name}?`,
+    action: "Cancel them all",
+    danger: true,
     text: `All that is owed to it (${count(host.waiting)} deliveries) is cancelled. This cannot be undone.`,
     fields: [{ name: "name", label: `Type ${name} to go on`, required: true }],
   });
@@ -83,14 +92,17 @@ async function redrive(name, signal) {
   if (counted.matched === 0) return `${name} has no dead letters.`;
   const more = counted.counted_to_the_end === false ? " or more" : "";
   const yes = await confirm({
-    title: `Redrive dead letters of ${name}?`, action: "Redrive",
-    text: `${count(counted.matched)}${more} deliveries that failed, were exhausted or expired are sent again, `
-      + "at the pace the host allows.",
+    title: `Redrive dead letters of ${name}?`,
+    action: "Redrive",
+    text:
+      `${count(counted.matched)}${more} deliveries that failed, were exhausted or expired are sent again, ` +
+      "at the pace the host allows.",
   });
   if (!yes) return null;
   const { id } = await send("POST", "/v1/redrives", wanted);
   const { done, state } = await followed(id, signal);
-  return state === "done" ? `${count(done)} deliveries to ${name} go out again.`
+  return state === "done"
+    ? `${count(done)} deliveries to ${name} go out again.`
     : `The redrive ${state} after ${count(done)} deliveries.`;
 }
 
@@ -112,14 +124,20 @@ export function actions(name, session, refresh, signal) {
 }
 
 const FIELDS = [
-  ["requests_per_second", "Requests a second", "any"], ["burst", "Burst", "1"],
+  ["requests_per_second", "Requests a second", "any"],
+  ["burst", "Burst", "1"],
   ["in_flight", "In flight", "1"],
 ];
 
 function limit([field, label, step]) {
   const fault = h("p", { class: "error", id: `limit-${field}-error` });
   const input = h("input", {
-    id: `limit-${field}`, name: field, type: "number", min: 0, step, placeholder: "as configured",
+    id: `limit-${field}`,
+    name: field,
+    type: "number",
+    min: 0,
+    step,
+    placeholder: "as configured",
     "aria-describedby": fault.id,
   });
   const node = h("div", { class: "field" }, h("label", { for: input.id }, label), input, fault);
@@ -130,22 +148,40 @@ function limit([field, label, step]) {
 export function limits(node, name, session, refresh) {
   const operates = session.workspace === "default" && may("hosts:write");
   const fields = FIELDS.map(limit);
-  const form = h("form", { class: "limits" },
-    h("div", { class: "fields" }, fields.map((one) => one.node),
-      operates && h("button", { class: "button" }, "Set limits")),
-    h("p", { class: "hint" }, "Set here they win over the settings; an empty field goes back to them. "
-      + "The host's own limits hold besides."));
+  const form = h(
+    "form",
+    { class: "limits" },
+    h(
+      "div",
+      { class: "fields" },
+      fields.map((one) => one.node),
+      operates && h("button", { class: "button" }, "Set limits"),
+    ),
+    h(
+      "p",
+      { class: "hint" },
+      "Set here they win over the settings; an empty field goes back to them. " +
+        "The host's own limits hold besides.",
+    ),
+  );
   for (const { input } of fields) input.disabled = !operates;
-  form.addEventListener("input", () => { form.dataset.edited = "yes"; });
+  form.addEventListener("input", () => {
+    form.dataset.edited = "yes";
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     for (const { fault, input } of fields) {
       clear(fault);
       input.removeAttribute("aria-invalid");
     }
-    const wanted = fields.map(({ field, input }) => [field, input.value === "" ? null : Number(input.value)]);
+    const wanted = fields.map(({ field, input }) => [
+      field,
+      input.value === "" ? null : Number(input.value),
+    ]);
     try {
-      await send("PATCH", `/v1/hosts/${encodeURIComponent(name)}`, { limits: Object.fromEntries(wanted) });
+      await send("PATCH", `/v1/hosts/${encodeURIComponent(name)}`, {
+        limits: Object.fromEntries(wanted),
+      });
       delete form.dataset.edited;
       toast(`The limits of ${name} are set.`);
       await refresh();

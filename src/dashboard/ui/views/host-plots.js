@@ -15,8 +15,12 @@ const OTHER = "other";
 
 /** Colours of statuses by what they mean; those of a kind take turns. */
 const KINDS = [
-  [/^2/, ["good", "series-2"]], [/^429/, ["warn"]], [/^599/, ["idle"]],
-  [/^5/, ["bad", "series-4"]], [/^4/, ["orange", "series-4"]], [/^/, ["series-4", "idle"]],
+  [/^2/, ["good", "series-2"]],
+  [/^429/, ["warn"]],
+  [/^599/, ["idle"]],
+  [/^5/, ["bad", "series-4"]],
+  [/^4/, ["orange", "series-4"]],
+  [/^/, ["series-4", "idle"]],
 ];
 
 function palette(codes) {
@@ -42,10 +46,13 @@ function statuses(points) {
 
 function outcomes(points, codes) {
   const named = new Set(codes);
-  const rest = (by) => Object.entries(by).filter(([code]) => !named.has(code))
-    .reduce((sum, [, some]) => sum + some, 0);
-  return codes.map((code) => points.map(({ by_status: by }) =>
-    (code === OTHER ? rest(by) : by[code] ?? 0)));
+  const rest = (by) =>
+    Object.entries(by)
+      .filter(([code]) => !named.has(code))
+      .reduce((sum, [, some]) => sum + some, 0);
+  return codes.map((code) =>
+    points.map(({ by_status: by }) => (code === OTHER ? rest(by) : (by[code] ?? 0))),
+  );
 }
 
 /** The failing share over the health window, point by point. */
@@ -54,8 +61,10 @@ function failing(points, window, step) {
   return points.map((_, place) => {
     const part = points.slice(Math.max(0, place + 1 - reach), place + 1);
     const attempts = part.reduce((sum, point) => sum + point.attempts, 0);
-    const failures = part.reduce((sum, point) =>
-      sum + FAILING.reduce((some, code) => some + (point.by_status[code] ?? 0), 0), 0);
+    const failures = part.reduce(
+      (sum, point) => sum + FAILING.reduce((some, code) => some + (point.by_status[code] ?? 0), 0),
+      0,
+    );
     return attempts ? failures / attempts : null;
   });
 }
@@ -69,27 +78,63 @@ function fixed(health) {
   const line = (label, color, more) => ({ label, color, ...more });
   const limit = { dash: [5, 4] };
   return [
-    ["Rate and its limit", {
-      ...shared, label: "Attempts a second and their limit", format: rate,
-      series: [line("Attempts a second", "accent", { kind: "area" }), line("Limit", "bad", limit)],
-    }, (points, step) => [points.map((point) => point.attempts / step), field(points, "rate_limit")]],
-    ["Latency", {
-      ...shared, label: "Latency percentiles", format: ms,
-      series: [line("p50", "series-2"), line("p90", "accent"), line("p99", "orange")],
-    }, (points) => ["p50_ms", "p90_ms", "p99_ms"].map((name) => field(points, name))],
-    ["In flight and its limit", {
-      ...shared, label: "Requests in flight and their limit", format: count,
-      series: [line("In flight", "accent", { kind: "area" }), line("Limit", "bad", limit)],
-    }, (points) => [field(points, "in_flight"), field(points, "in_flight_limit")]],
-    ["Failing share", {
-      ...shared, label: "Failing share of the health window", format: percent, max: 1,
-      series: [line(`Failed within ${health.window_s} s`, "bad", { kind: "area" })],
-      marks: [{ value: health.failure_ratio, label: `trips above ${percent(health.failure_ratio)}` }],
-    }, (points, step) => [failing(points, health.window_s, step)]],
-    ["Queue", {
-      ...shared, label: "Deliveries queued in memory", format: count,
-      series: [line("Queued", "series-4", { kind: "area" })],
-    }, (points) => [field(points, "queued")]],
+    [
+      "Rate and its limit",
+      {
+        ...shared,
+        label: "Attempts a second and their limit",
+        format: rate,
+        series: [
+          line("Attempts a second", "accent", { kind: "area" }),
+          line("Limit", "bad", limit),
+        ],
+      },
+      (points, step) => [points.map((point) => point.attempts / step), field(points, "rate_limit")],
+    ],
+    [
+      "Latency",
+      {
+        ...shared,
+        label: "Latency percentiles",
+        format: ms,
+        series: [line("p50", "series-2"), line("p90", "accent"), line("p99", "orange")],
+      },
+      (points) => ["p50_ms", "p90_ms", "p99_ms"].map((name) => field(points, name)),
+    ],
+    [
+      "In flight and its limit",
+      {
+        ...shared,
+        label: "Requests in flight and their limit",
+        format: count,
+        series: [line("In flight", "accent", { kind: "area" }), line("Limit", "bad", limit)],
+      },
+      (points) => [field(points, "in_flight"), field(points, "in_flight_limit")],
+    ],
+    [
+      "Failing share",
+      {
+        ...shared,
+        label: "Failing share of the health window",
+        format: percent,
+        max: 1,
+        series: [line(`Failed within ${health.window_s} s`, "bad", { kind: "area" })],
+        marks: [
+          { value: health.failure_ratio, label: `trips above ${percent(health.failure_ratio)}` },
+        ],
+      },
+      (points, step) => [failing(points, health.window_s, step)],
+    ],
+    [
+      "Queue",
+      {
+        ...shared,
+        label: "Deliveries queued in memory",
+        format: count,
+        series: [line("Queued", "series-4", { kind: "area" })],
+      },
+      (points) => [field(points, "queued")],
+    ],
   ];
 }
 
@@ -108,8 +153,16 @@ class Outcomes {
       const colors = palette(codes);
       const word = (code) => (code === "599" ? "no answer" : code);
       this.plot = plot(this.node, {
-        label: "Outcomes of attempts by status", height: 150, sync: SYNC, stacked: true, format: count,
-        series: codes.map((code, place) => ({ label: word(code), color: colors[place], kind: "bars" })),
+        label: "Outcomes of attempts by status",
+        height: 150,
+        sync: SYNC,
+        stacked: true,
+        format: count,
+        series: codes.map((code, place) => ({
+          label: word(code),
+          color: colors[place],
+          kind: "bars",
+        })),
       });
     }
     this.plot.set(times, outcomes(points, codes));
@@ -125,8 +178,14 @@ export async function plots(node, path, host, signal) {
     return { title, place, values, drawn: plot(place, options) };
   });
   const results = new Outcomes();
-  const cards = shown.map(({ title, place }) => h("div", { class: "span-6" }, card(title, null, place)));
-  cards.splice(1, 0, h("div", { class: "span-6" }, card("Outcomes by status", "Attempts in 10 s", results.node)));
+  const cards = shown.map(({ title, place }) =>
+    h("div", { class: "span-6" }, card(title, null, place)),
+  );
+  cards.splice(
+    1,
+    0,
+    h("div", { class: "span-6" }, card("Outcomes by status", "Attempts in 10 s", results.node)),
+  );
   fill(node, h("div", { class: "grid" }, cards));
   results.set([], []);
   signal.addEventListener("abort", () => {

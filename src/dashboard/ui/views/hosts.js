@@ -11,18 +11,32 @@ import { virtual } from "../lib/virtual.js";
 const TYPED_MS = 200;
 const SORT = "-waiting";
 
-const number = (label, sort, cell, more = "") =>
-  ({ label, sort, down: true, class: `number ${more}`, cell });
+const number = (label, sort, cell, more = "") => ({
+  label,
+  sort,
+  down: true,
+  class: `number ${more}`,
+  cell,
+});
 
 const COLUMNS = [
-  { label: "Host", sort: "name", class: "c-host", cell: (row) =>
-    h("a", { href: link("hosts", row.host), title: row.host, tabindex: -1 }, row.host) },
+  {
+    label: "Host",
+    sort: "name",
+    class: "c-host",
+    cell: (row) =>
+      h("a", { href: link("hosts", row.host), title: row.host, tabindex: -1 }, row.host),
+  },
   { label: "State", sort: "state", down: true, class: "c-state", cell: condition },
   { label: "Why", class: "c-why wide", cell: (row) => h("span", { title: why(row) }, why(row)) },
   { label: "Budget", class: "c-budget wide", cell: budget },
   { label: "Rate", class: "number c-rate wide", cell: pace },
-  number("In flight", "in_flight", (row) =>
-    (row.alive === false ? "–" : `${row.in_flight} / ${row.in_flight_limit}`), "c-small wide"),
+  number(
+    "In flight",
+    "in_flight",
+    (row) => (row.alive === false ? "–" : `${row.in_flight} / ${row.in_flight_limit}`),
+    "c-small wide",
+  ),
   number("Queued", "queued", (row) => count(row.queued), "c-small wide"),
   number("Waiting", "waiting", (row) => count(row.waiting), "c-small c-waiting"),
   number("Success", "success", success, "c-small c-success"),
@@ -63,32 +77,61 @@ class Hosts {
     fill(root, heading("Hosts", this.total), this.bar(), this.place);
     this.cursors = null;
     this.grid = virtual(this.place, {
-      label: "Hosts", columns: COLUMNS, key: (row) => row.host, sort: this.sort, signal,
-      onsort: (sort) => this.change({ sort }), fetch: (offset, limit) => this.fetch(offset, limit),
-      open: (row) => { location.hash = link("hosts", row.host); },
+      label: "Hosts",
+      columns: COLUMNS,
+      key: (row) => row.host,
+      sort: this.sort,
+      signal,
+      onsort: (sort) => this.change({ sort }),
+      fetch: (offset, limit) => this.fetch(offset, limit),
+      open: (row) => {
+        location.hash = link("hosts", row.host);
+      },
     });
   }
 
   bar() {
     const input = h("input", {
-      type: "search", value: this.q, placeholder: "Part of a name", "aria-label": "Search hosts by name",
-      dataset: { search: "" }, autocomplete: "off", spellcheck: "false",
+      type: "search",
+      value: this.q,
+      placeholder: "Part of a name",
+      "aria-label": "Search hosts by name",
+      dataset: { search: "" },
+      autocomplete: "off",
+      spellcheck: "false",
     });
-    input.addEventListener("input", debounce(TYPED_MS, () => this.change({ q: input.value.trim() })));
-    return h("div", { class: "filters" }, input,
-      h("div", { class: "chips", role: "group", "aria-label": "States" },
-        STATES.map((state) => this.chips[state].node)));
+    input.addEventListener(
+      "input",
+      debounce(TYPED_MS, () => this.change({ q: input.value.trim() })),
+    );
+    return h(
+      "div",
+      { class: "filters" },
+      input,
+      h(
+        "div",
+        { class: "chips", role: "group", "aria-label": "States" },
+        STATES.map((state) => this.chips[state].node),
+      ),
+    );
   }
 
   filters() {
     const chips = {};
     for (const state of STATES) {
       const counted = h("b", {}, "");
-      const node = h("button", {
-        type: "button", class: "chip", "aria-pressed": String(this.states.has(state)),
-        title: state === "idle" ? "Without an actor: in order of name only" : null,
-        onclick: () => this.toggle(state),
-      }, h("span", { class: `state s-${state}` }, word(state)), counted);
+      const node = h(
+        "button",
+        {
+          type: "button",
+          class: "chip",
+          "aria-pressed": String(this.states.has(state)),
+          title: state === "idle" ? "Without an actor: in order of name only" : null,
+          onclick: () => this.toggle(state),
+        },
+        h("span", { class: `state s-${state}` }, word(state)),
+        counted,
+      );
       chips[state] = { node, counted };
     }
     return chips;
@@ -119,9 +162,18 @@ class Hosts {
     const { signal } = this;
     const asked = { q: this.q, state: [...this.states].join(",") };
     try {
-      const page = this.idle ? await this.named(asked, offset, limit) : await get(
-        path("/v1/hosts", { ...asked, alive: true, sort: this.sort, offset: String(offset), limit }),
-        { signal });
+      const page = this.idle
+        ? await this.named(asked, offset, limit)
+        : await get(
+            path("/v1/hosts", {
+              ...asked,
+              alive: true,
+              sort: this.sort,
+              offset: String(offset),
+              limit,
+            }),
+            { signal },
+          );
       this.say(page.total);
       return page;
     } catch (error) {
@@ -139,8 +191,12 @@ class Hosts {
   say(total) {
     const narrowed = this.q || this.states.size > 0;
     const what = this.idle ? "in order of name, as far as looked through" : "with an actor";
-    text(this.total, total === 0 && narrowed ? "No host fits."
-      : `${count(total)} ${total === 1 ? "host" : "hosts"} ${what}`);
+    text(
+      this.total,
+      total === 0 && narrowed
+        ? "No host fits."
+        : `${count(total)} ${total === 1 ? "host" : "hosts"} ${what}`,
+    );
   }
 
   counts(hosts) {

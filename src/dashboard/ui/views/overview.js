@@ -22,7 +22,13 @@ const TILES = [
   ["accepted", "accepted_per_s", "Accepted", "accent", "#/deliveries"],
   ["delivered", "delivered_per_s", "Delivered", "good", "#/deliveries?state=delivered"],
   ["failed", "failed_per_s", "Failed", "bad", "#/activity"],
-  ["deferred", "deferred", "Deferred", "warn", "#/hosts?state=limited,backing_off,cooling_down,paused"],
+  [
+    "deferred",
+    "deferred",
+    "Deferred",
+    "warn",
+    "#/hosts?state=limited,backing_off,cooling_down,paused",
+  ],
 ];
 
 class Tile {
@@ -32,9 +38,14 @@ class Tile {
     this.note = h("p", { class: "quiet note" }, "\u00a0");
     this.spark = sparkline(color);
     const unit = field === "deferred" ? "now" : "a second";
-    this.node = h("a", { class: "card tile span-3", href },
-      h("h2", {}, label), h("p", { class: "figure" }, this.number, " ", h("span", {}, unit)),
-      this.spark.node, this.note);
+    this.node = h(
+      "a",
+      { class: "card tile span-3", href },
+      h("h2", {}, label),
+      h("p", { class: "figure" }, this.number, " ", h("span", {}, unit)),
+      this.spark.node,
+      this.note,
+    );
   }
 
   history(values) {
@@ -55,9 +66,10 @@ class Tile {
     const ended = stats.delivered_per_s + stats.failed_per_s;
     const told = {
       accepted: `${rate(stats.attempts_per_s)} attempts a second`,
-      delivered: ended > 0 ? `${percent(stats.delivered_per_s / ended)} of what ended` : "none ended now",
+      delivered:
+        ended > 0 ? `${percent(stats.delivered_per_s / ended)} of what ended` : "none ended now",
       failed: `${rate(stats.retried_per_s)} retried, ${rate(stats.refused_per_s)} refused a second`,
-      deferred: "wait for a host that may not be called",
+      deferred: "deliveries whose host may not be called",
     };
     return told[this.field];
   }
@@ -74,11 +86,17 @@ function coarse(values) {
 }
 
 function hosts(label, columns) {
-  const name = { label: "Host", class: "clip host-name", cell: (row) =>
-    h("a", { href: link("hosts", row.host), title: row.host }, row.host) };
+  const name = {
+    label: "Host",
+    class: "clip host-name",
+    cell: (row) => h("a", { href: link("hosts", row.host), title: row.host }, row.host),
+  };
   const state = { label: "State", class: "host-state", cell: condition };
   return table({
-    label, key: (row) => row.host, columns: [name, state, ...columns], none: "None at the moment.",
+    label,
+    key: (row) => row.host,
+    columns: [name, state, ...columns],
+    none: "None at the moment.",
   });
 }
 
@@ -100,9 +118,17 @@ function tables() {
 function store(stats) {
   const { commit_us: us, commit_size: size, waiting, refusing } = stats.store;
   return [
-    h("p", { class: "store-state" }, refusing ? badge("failed", "refuses writes") : badge("ok", "takes writes"),
-      refusing && h("span", { class: "fault" }, ` ${refusing}`)),
-    rows([["Commit", ms(us / 1000)], ["Operations a commit", rate(size)], ["Waiting for it", count(waiting)]]),
+    h(
+      "p",
+      { class: "store-state" },
+      refusing ? badge("failed", "refuses writes") : badge("ok", "takes writes"),
+      refusing && h("span", { class: "fault" }, ` ${refusing}`),
+    ),
+    rows([
+      ["Commit", ms(us / 1000)],
+      ["Operations a commit", rate(size)],
+      ["Waiting for it", count(waiting)],
+    ]),
   ];
 }
 
@@ -112,11 +138,14 @@ function rows(pairs) {
   return list;
 }
 
-const queue = (stats) => rows([
-  ["Pending", count(stats.pending)], ["Behind an ordering key", count(stats.parked)],
-  ["In flight", count(stats.in_flight)],
-  ["Latency, median", ms(stats.p50_ms)], ["Latency, 99th percentile", ms(stats.p99_ms)],
-]);
+const queue = (stats) =>
+  rows([
+    ["Pending", count(stats.pending)],
+    ["Behind an ordering key", count(stats.parked)],
+    ["In flight", count(stats.in_flight)],
+    ["Latency, median", ms(stats.p50_ms)],
+    ["Latency, 99th percentile", ms(stats.p99_ms)],
+  ]);
 
 /** Asks for the past of the sparklines; `step` is in seconds. */
 async function past(tiles, step, signal) {
@@ -128,23 +157,50 @@ async function past(tiles, step, signal) {
 }
 
 function ranges(choose) {
-  const choices = [["Five minutes", 1], ["A day", 60]];
-  const chips = choices.map(([label, step]) => h("button", {
-    type: "button", class: "chip", "aria-pressed": String(step === 1),
-    onclick: (event) => {
-      for (const chip of chips) chip.setAttribute("aria-pressed", String(chip === event.target));
-      choose(step);
-    },
-  }, label));
+  const choices = [
+    ["Five minutes", 1],
+    ["A day", 60],
+  ];
+  const chips = choices.map(([label, step]) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "chip",
+        "aria-pressed": String(step === 1),
+        onclick: (event) => {
+          for (const chip of chips)
+            chip.setAttribute("aria-pressed", String(chip === event.target));
+          choose(step);
+        },
+      },
+      label,
+    ),
+  );
   return h("div", { class: "chips", role: "group", "aria-label": "Time of the sparklines" }, chips);
 }
 
 /** A guest workspace sees its own deliveries, not the server's figures. */
 function guest(root) {
-  fill(root, heading("Overview", "The figures of the whole server are for its operators."),
-    h("div", { class: "card" }, h("p", {}, "Look at your ", h("a", { href: "#/deliveries" }, "deliveries"),
-      ", the ", h("a", { href: "#/hosts" }, "hosts"), " they go to, and what ",
-      h("a", { href: "#/activity" }, "went wrong"), ".")));
+  fill(
+    root,
+    heading("Overview", "The figures of the whole server are for its operators."),
+    h(
+      "div",
+      { class: "card" },
+      h(
+        "p",
+        {},
+        "Look at your ",
+        h("a", { href: "#/deliveries" }, "deliveries"),
+        ", the ",
+        h("a", { href: "#/hosts" }, "hosts"),
+        " they go to, and what ",
+        h("a", { href: "#/activity" }, "went wrong"),
+        ".",
+      ),
+    ),
+  );
 }
 
 export default async function view(root, { session, signal }) {
@@ -160,15 +216,33 @@ export default async function view(root, { session, signal }) {
     step = wanted;
     return past(tiles, step, signal).catch(() => {});
   };
-  fill(root, heading("Overview", below, ranges(choose)), first,
-    h("div", { class: "grid" }, tiles.map((tile) => tile.node),
+  fill(
+    root,
+    heading("Overview", below, ranges(choose)),
+    first,
+    h(
+      "div",
+      { class: "grid" },
+      tiles.map((tile) => tile.node),
       h("div", { class: "span-6" }, card("Hosts by state", known, states)),
       h("div", { class: "span-3" }, card("Queue", null, waits)),
       h("div", { class: "span-3" }, card("Store", null, keeps)),
-      h("div", { class: "span-6" }, card("Most backlogged",
-        h("a", { href: "#/hosts?sort=-waiting" }, "All by backlog"), backlogged.node)),
-      h("div", { class: "span-6" }, card("Slowest",
-        h("a", { href: "#/hosts?sort=-p99" }, "All by latency"), slowest.node))));
+      h(
+        "div",
+        { class: "span-6" },
+        card(
+          "Most backlogged",
+          h("a", { href: "#/hosts?sort=-waiting" }, "All by backlog"),
+          backlogged.node,
+        ),
+      ),
+      h(
+        "div",
+        { class: "span-6" },
+        card("Slowest", h("a", { href: "#/hosts?sort=-p99" }, "All by latency"), slowest.node),
+      ),
+    ),
+  );
 
   const listen = (stats) => {
     tiles.forEach((tile) => tile.now(stats, step === 1));

@@ -23,12 +23,21 @@ async function copy(event, words) {
 
 function guide(session) {
   const words = command(session);
-  return card("Nothing was sent yet", button("Copy", (event) => copy(event, words)),
+  return card(
+    "Nothing was sent yet",
+    button("Copy", (event) => copy(event, words)),
     h("p", {}, "Send a first webhook; this page shows what becomes of it."),
     h("pre", { class: "block wrap", tabindex: 0 }, words),
-    h("p", { class: "quiet" }, "To try it without a receiver of your own, let ",
-      h("code", {}, "hostline listen"), " print what arrives, or watch ", h("code", {}, "hostline demo"),
-      "."));
+    h(
+      "p",
+      { class: "quiet" },
+      "To try it without a receiver of your own, let ",
+      h("code", {}, "hostline listen"),
+      " print what arrives, or watch ",
+      h("code", {}, "hostline demo"),
+      ".",
+    ),
+  );
 }
 
 /** Shows it in `node` until the first delivery was accepted. */
