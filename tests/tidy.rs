@@ -9,7 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &["model"]),
     ("config", &["config", "model"]),
     ("policy", &["policy", "model", "config"]),
-    ("store", &["store", "model", "clock", "policy"]),
+    ("store", &["store", "model", "clock", "policy", "report"]),
     ("report", &["report", "model"]),
     ("vault", &["vault", "model", "policy", "clock", "config", "store"]),
     ("delivery", &["delivery", "model", "policy", "clock", "config", "store", "report", "vault"]),

@@ -24,6 +24,7 @@ use crate::model::{
 };
 use crate::policy::host_state::{HostState, Ruling, Step};
 use crate::policy::verdict::Meaning;
+use crate::report::meters::{Class, Decision};
 use crate::report::tally::{HostTally, Kind};
 use crate::report::usage::UsageBook;
 
@@ -204,6 +205,7 @@ impl HostActor {
         let policy = self.shard.around.workspaces.policy(workspace);
         let request = AttemptRequest { id: entry.id, workspace, webhook, number, policy };
         let (id, started) = (entry.id, now.wall);
+        self.shard.counters.meters.begun(entry.due.until(now.wall), entry.attempts == 0);
         let address = context.address();
         let under_way = UnderWay::new(self.shard.counters.clone());
         actix_rt::spawn(async move {
@@ -242,6 +244,7 @@ impl HostActor {
         if matches!(outcome, Outcome::NoAnswer { .. }) {
             counters.unanswered.fetch_add(1, Ordering::Relaxed);
         }
+        counters.meters.ended(class_of(outcome, kind), timings.total_us);
     }
 
     /// Ends a delivery without an attempt.
@@ -264,6 +267,7 @@ impl HostActor {
     /// Hands a decision to the recorder.
     fn settle(&mut self, settlement: Settlement, context: &mut Context<Self>) {
         let attempts = settlement.attempt.as_ref().map(|attempt| attempt.number);
+        self.shard.counters.meters.decided(decision_of(settlement.verdict));
         self.ledger.enter(settlement.id, attempts);
         let owner = || Owner { address: context.address(), ledger: self.ledger.clone() };
         self.shard.recorder.settle(settlement, owner);
@@ -308,6 +312,27 @@ impl HostActor {
     }
 }
 
+/// The class that an attempt's latency is counted under.
+fn class_of(outcome: &Outcome, kind: Kind) -> Class {
+    match outcome {
+        _ if kind == Kind::Refused => Class::Refused,
+        Outcome::Answered(answer) => Class::of_status(answer.status),
+        Outcome::NoAnswer { .. } => Class::NoAnswer,
+        Outcome::Unprepared { .. } | Outcome::Blocked { .. } => Class::NotSent,
+    }
+}
+
+fn decision_of(verdict: Verdict) -> Decision {
+    match verdict {
+        Verdict::Again { .. } => Decision::Retried,
+        Verdict::End(End::Delivered) => Decision::Delivered,
+        Verdict::End(End::Failed) => Decision::Failed,
+        Verdict::End(End::Exhausted) => Decision::Exhausted,
+        Verdict::End(End::Expired) => Decision::Expired,
+        Verdict::End(End::Cancelled) => Decision::Cancelled,
+    }
+}
+
 /// The sender itself broke; the reason says no more, since it may hold anything.
 fn broken() -> Report {
     let reason = "internal error while sending".to_owned();
@@ -328,7 +353,7 @@ impl Actor for HostActor {
 impl Drop for HostActor {
     fn drop(&mut self) {
         self.shard.counters.alive.fetch_sub(1, Ordering::Relaxed);
-        self.shard.bytes.set(self.shard.bytes.get().saturating_sub(self.bytes));
+        self.shard.hold(self.shard.bytes.get().saturating_sub(self.bytes));
         self.shard.around.registry.withdraw(&self.name);
         if !self.stopped {
             let gone = HostGone { host: self.name.clone(), generation: self.life.generation };

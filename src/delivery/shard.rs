@@ -17,6 +17,7 @@ use crate::delivery::sender::Sender;
 use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
 use crate::delivery::workspaces::Workspaces;
 use crate::model::{HostControls, HostName};
+use crate::report::meters::Meters;
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -76,6 +77,10 @@ pub struct ArbiterCounters {
     pub refused: AtomicU64,
     /// Without an answer.
     pub unanswered: AtomicU64,
+    /// Bytes of webhooks that windows hold.
+    pub window_bytes: AtomicU64,
+    /// What is measured of attempts and verdicts.
+    pub meters: Meters,
 }
 
 impl ArbiterCounters {
@@ -96,6 +101,8 @@ impl ArbiterCounters {
             delivered: read(&self.delivered),
             refused: read(&self.refused),
             unanswered: read(&self.unanswered),
+            window_bytes: read(&self.window_bytes),
+            readings: self.meters.read(),
         }
     }
 }
@@ -150,6 +157,12 @@ impl Shard {
         let roll = dice.f64();
         self.dice.set(dice);
         roll
+    }
+
+    /// So many bytes of webhooks are held by all windows now.
+    pub fn hold(&self, bytes: usize) {
+        self.bytes.set(bytes);
+        self.counters.window_bytes.store(bytes as u64, Ordering::Relaxed);
     }
 
     /// Host actors that may live on the arbiter.

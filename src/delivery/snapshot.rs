@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::model::{HostControls, HostName, Timestamp};
 pub use crate::policy::condition::HostCondition;
+use crate::report::meters::Readings;
 use crate::report::usage::Used;
 
 /// A host actor at one point in time.
@@ -30,6 +31,12 @@ pub struct HostSnapshot {
     pub in_flight_limit: u32,
     /// Deliveries held in memory.
     pub queued: u64,
+    /// When the first of its queue became or becomes due; for the metrics alone.
+    #[serde(skip)]
+    pub first_due: Option<Timestamp>,
+    /// When this was so; likewise.
+    #[serde(skip)]
+    pub taken: Timestamp,
     /// Pending deliveries in the store, those in memory included.
     pub waiting: u64,
     /// Outcomes not yet committed.
@@ -176,4 +183,9 @@ pub struct ArbiterStats {
     pub refused: u64,
     /// Attempts without an answer since start.
     pub unanswered: u64,
+    /// Bytes of webhooks that windows hold.
+    pub window_bytes: u64,
+    /// What was measured since start; for the metrics alone.
+    #[serde(skip)]
+    pub readings: Readings,
 }

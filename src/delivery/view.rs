@@ -36,6 +36,8 @@ pub(super) fn snapshot(actor: &mut HostActor, now: Now) -> HostSnapshot {
         in_flight: state.in_flight(),
         in_flight_limit: state.in_flight_limit(),
         queued: state.queue().len() as u64,
+        first_due: state.queue().first_due(),
+        taken: now.wall,
         waiting: actor.waiting(),
         uncommitted: actor.ledger.len() as u64,
         mailbox: actor.mailbox(),

@@ -79,6 +79,11 @@ impl Lanes {
         self.held == 0
     }
 
+    /// When the first of those that are held became or becomes due.
+    pub fn first_due(&self) -> Option<Timestamp> {
+        self.lanes.values().filter_map(|lane| lane.queue.first_due()).min()
+    }
+
     /// Bytes of webhooks held.
     pub fn bytes(&self) -> usize {
         self.lanes.values().map(|lane| lane.queue.bytes()).sum()

@@ -86,6 +86,12 @@ impl Queue {
         self.places.is_empty()
     }
 
+    /// When the first of those that are held became or becomes due.
+    pub fn first_due(&self) -> Option<Timestamp> {
+        let all = std::iter::once(&self.scheduled).chain(&self.ready);
+        all.filter_map(BTreeMap::first_key_value).map(|((due, _), _)| *due).min()
+    }
+
     /// Bytes of webhooks held.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -1,5 +1,6 @@
 //! What happened: counts and latencies, kept small enough to have one per host.
 
 pub mod histogram;
+pub mod meters;
 pub mod tally;
 pub mod usage;

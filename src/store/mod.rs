@@ -29,6 +29,7 @@ use crate::model::{
     Attempt, Delivery, DeliveryId, HostControls, HostName, HostNumber, Pending, Provenance,
     Settlement, StoredState, Timestamp, TriggerId, Webhook,
 };
+use crate::report::meters::CommitReadings;
 
 /// What every operation answers with, later.
 pub type StoreFuture<T> = BoxFuture<'static, Result<T, StoreError>>;
@@ -356,6 +357,11 @@ pub trait DeliveryStore: Send + Sync + 'static {
 
     /// How the store is doing.
     fn health(&self) -> StoreHealth;
+
+    /// How its commits fared; nothing where there are none.
+    fn commits(&self) -> CommitReadings {
+        CommitReadings::default()
+    }
 
     /// Commits what is under way and closes. Later calls answer `Closed`.
     fn close(&self) -> StoreFuture<()>;

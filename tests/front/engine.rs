@@ -58,6 +58,8 @@ pub fn snapshot(host: &str, queued: u64, state: HostCondition) -> HostSnapshot {
         in_flight: 0,
         in_flight_limit: 64,
         queued,
+        first_due: None,
+        taken: Timestamp::from_millis(0),
         waiting: queued,
         uncommitted: 0,
         mailbox: 0,

@@ -27,7 +27,7 @@ impl HostActor {
     pub(super) fn account(&mut self) {
         let bytes = self.state.bytes();
         let total = self.shard.bytes.get() + bytes;
-        self.shard.bytes.set(total.saturating_sub(self.bytes));
+        self.shard.hold(total.saturating_sub(self.bytes));
         self.bytes = bytes;
     }
 

@@ -47,6 +47,7 @@ use crate::clock::Clock;
 use crate::model::{
     Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, Timestamp, Webhook,
 };
+use crate::report::meters::CommitReadings;
 use crate::store::{
     Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
     DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink,
@@ -247,6 +248,10 @@ impl DeliveryStore for EmbeddedStore {
 
     fn health(&self) -> StoreHealth {
         self.shared.health()
+    }
+
+    fn commits(&self) -> CommitReadings {
+        self.shared.commits.read()
     }
 
     fn close(&self) -> StoreFuture<()> {

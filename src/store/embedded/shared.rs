@@ -15,6 +15,7 @@ use super::schema::{self, OpenError};
 use super::soundness::{self, Mark};
 use crate::clock::Clock;
 use crate::model::{HostName, HostNumber, StoredState};
+use crate::report::meters::CommitMeters;
 use crate::store::{PendingSink, StoreCounts, StoreHealth, StoreLimits};
 
 /// Names kept in memory, past which the cache is begun anew: about 150 MB.
@@ -114,6 +115,7 @@ pub(super) struct Shared {
     owed: RwLock<AllOwed>,
     names: RwLock<Names>,
     health: RwLock<StoreHealth>,
+    pub commits: CommitMeters,
 }
 
 impl Shared {
@@ -150,6 +152,7 @@ impl Shared {
             owed: RwLock::new(owed),
             names: RwLock::default(),
             health: RwLock::default(),
+            commits: CommitMeters::default(),
         })
     }
 
@@ -250,6 +253,7 @@ impl Shared {
     }
 
     pub(super) fn committed(&self, operations: usize, took: Duration) {
+        self.commits.committed(operations, took);
         let mut health = self.health.write().unwrap_or_else(PoisonError::into_inner);
         let micros = took.as_secs_f64() * 1e6;
         let size = operations as f64;
