@@ -26,6 +26,7 @@ pub(super) fn check(
     checks.sizes(settings);
     checks.vault(settings);
     checks.proxy(settings);
+    checks.otel(settings);
     checks.rules(settings, &settings.rules, "");
     for (name, rules) in &settings.hosts {
         let prefix = show_path(&["hosts".into(), name.clone()]) + ".";
@@ -142,6 +143,24 @@ impl Checks<'_> {
                 "set sender.proxy as well, or leave it out".into(),
             );
         }
+    }
+
+    /// Who set one of these expects traces.
+    fn otel(&mut self, settings: &Settings) {
+        let (set, default) = (&settings.otel, super::Otel::default());
+        if cfg!(feature = "otel") || *set == default {
+            return;
+        }
+        let key = match () {
+            () if set.endpoint != default.endpoint => "otel.endpoint",
+            () if set.service_name != default.service_name => "otel.service_name",
+            () => "otel.sample_ratio",
+        };
+        self.refuse(
+            &[key],
+            "is of no use: this build has no `otel`".into(),
+            "build with `--features otel`, or leave it out".into(),
+        );
     }
 
     fn rules(&mut self, settings: &Settings, rules: &HostRules, prefix: &str) {

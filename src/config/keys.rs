@@ -214,6 +214,18 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     }),
     key("log.format", "text or json", |all| Slot::Format(&mut all.log.format)),
     key("log.level", "what is logged; RUST_LOG wins", |all| Slot::Level(&mut all.log.level)),
+    key("metrics.hosts", "busiest hosts with series of their own", |all| {
+        Slot::Whole(&mut all.metrics.hosts, 0, 200)
+    }),
+    key("otel.endpoint", "collector that spans are sent to", |all| {
+        Slot::Endpoint(&mut all.otel.endpoint)
+    }),
+    key("otel.service_name", "whose spans they are", |all| {
+        Slot::UserAgent(&mut all.otel.service_name)
+    }),
+    key("otel.sample_ratio", "part of the traces beginning here that is recorded", |all| {
+        Slot::Number(&mut all.otel.sample_ratio, 0.0, 1.0)
+    }),
 ];
 
 /// The keys that may differ per host.

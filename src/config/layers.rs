@@ -15,6 +15,9 @@ use crate::model::HostName;
 
 /// Before the names of environment variables; two underscores part section and key.
 const ENV_PREFIX: &str = "HOSTLINE__";
+/// Variables that every program with OpenTelemetry reads, and our keys for them.
+const OTEL_ENV: [(&str, &str); 2] =
+    [("OTEL_EXPORTER_OTLP_ENDPOINT", "otel.endpoint"), ("OTEL_SERVICE_NAME", "otel.service_name")];
 
 /// The segments of a dotted key.
 pub(super) type KeyPath = Vec<String>;
@@ -40,6 +43,7 @@ impl Layers {
     pub(super) fn read(sources: &Sources) -> Self {
         let mut layers = Self::default();
         layers.read_file(sources);
+        layers.read_otel_env(&sources.env);
         layers.read_env(&sources.env);
         layers.read_flags(&sources.flags);
         layers
@@ -93,6 +97,20 @@ impl Layers {
                 },
             }
             above.pop();
+        }
+    }
+
+    /// What OpenTelemetry's own variables say. Where this build makes no traces they are meant for
+    /// other programs.
+    fn read_otel_env(&mut self, env: &[(String, String)]) {
+        let known = OTEL_ENV.iter().filter(|_| cfg!(feature = "otel"));
+        for (name, key) in known {
+            let set = env.iter().find(|(other, text)| other == name && !text.is_empty());
+            let Some((_, text)) = set else { continue };
+            let path = key.split('.').map(String::from).collect();
+            let origin = Origin::Env((*name).into());
+            let value = Value::String(text.clone());
+            self.add(path, Entry { value, text: Some(text.clone()), origin });
         }
     }
 

@@ -18,6 +18,7 @@ mod load;
 mod machine;
 mod problem;
 mod secret;
+mod seeing;
 mod slot;
 pub mod units;
 mod vault_key;
@@ -28,6 +29,7 @@ pub use hidden::Hidden;
 pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};
 pub use problem::{ConfigErrors, Origin, Problem};
 pub use secret::{Secret, SecretError, SigningMeans, VerifyKey, parse_secret, parse_verify_key};
+pub use seeing::{Metrics, Otel};
 pub use slot::is_name as is_secret_name;
 pub use vault_key::VaultKey;
 
@@ -57,6 +59,10 @@ pub struct Settings {
     pub vault: Vault,
     /// `[log]`
     pub log: Log,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[otel]`
+    pub otel: Otel,
     /// `[auth]`
     pub auth: Auth,
 }
@@ -409,6 +415,8 @@ impl Default for Settings {
             secrets: BTreeMap::new(),
             vault: Vault::default(),
             log: Log { format: LogFormat::Text, level: "info".into() },
+            metrics: Metrics::default(),
+            otel: Otel::default(),
             auth: Auth {
                 keys_required: false,
                 open: false,

@@ -9,6 +9,7 @@ use toml::Value;
 
 use super::egress::{self, HostList, Proxy, ProxyDns, Source};
 use super::front::{client_auth, nets, origins};
+use super::seeing::endpoint;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::{ClientAuth, LogFormat, Roots, StoreKind, VaultKey};
 use crate::model::HostName;
@@ -95,6 +96,8 @@ pub(super) enum Slot<'a> {
     File(&'a mut Option<PathBuf>),
     VaultKey(&'a mut Option<VaultKey>),
     VaultKeys(&'a mut Vec<VaultKey>),
+    /// The base URL of a collector of traces, or none.
+    Endpoint(&'a mut Option<String>),
     /// Known, but of no use in this version: what is wrong and what to do instead.
     Unavailable(&'static str, &'static str),
 }
@@ -176,6 +179,9 @@ impl Slot<'_> {
                 format!("write what `hostline secrets new-key` prints, or \"{NONE}\"")
             }
             Slot::VaultKeys(_) => "write a list of keys that `vault.key` was before".into(),
+            Slot::Endpoint(_) => {
+                format!("write a URL such as \"http://127.0.0.1:4318\", or \"{NONE}\"")
+            }
             Slot::Unavailable(_, right) => (*right).into(),
         }
     }
@@ -255,6 +261,8 @@ impl Slot<'_> {
                 let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
                 *place = items.iter().map(vault_key).collect::<Result<_, _>>()?;
             }
+            Slot::Endpoint(place) if is_none(value) => *place = None,
+            Slot::Endpoint(place) => *place = Some(endpoint(value)?),
             Slot::Unavailable(wrong, _) => return Err(wrong.into()),
         }
         Ok(())
@@ -308,6 +316,7 @@ impl Slot<'_> {
             Slot::Source(place) => egress::show_source(**place),
             Slot::NameServers(place) => egress::show_name_servers(place),
             Slot::SecretName(place) => place.as_deref().unwrap_or(NONE).into(),
+            Slot::Endpoint(place) => place.as_deref().unwrap_or(NONE).into(),
             Slot::File(place) => {
                 place.as_ref().map_or(NONE.into(), |path| path.display().to_string().into())
             }
