@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Reply, Sim, Wanted, mins, secs, simulated};
 use hostline::config::Settings;
-use hostline::delivery::{Cancelled, Engine, HostCondition, WaitReason};
+use hostline::delivery::{Cancelled, Engine, HostCondition, WaitReason, What};
 use hostline::model::{DeliveryId, End, HostControls, HostName, StoredState};
 
 const ENDED: fn(End) -> StoredState = StoredState::Ended;
@@ -178,6 +178,10 @@ fn an_ordering_key_goes_one_after_the_other_and_holds_up_no_one_else() {
         let explained = sim.engine.explain(ids[3]).await.expect("the store works").expect("owed");
         assert_eq!(explained.waits_for, Some(WaitReason::Order));
         assert!(explained.reason.contains(&ids[0].to_string()), "{}", explained.reason);
+        let order = &explained.blocked_by[0];
+        assert_eq!((order.what, order.delivery), (What::Order, Some(ids[0])));
+        assert!(order.text.contains("which in turn waits: attempt 1 failed"), "{}", order.text);
+        assert!(explained.expectation.contains("after that one"), "{}", explained.expectation);
         sim.run_for(mins(2)).await;
         let order: Vec<DeliveryId> = sim
             .arrivals("shop.example")
@@ -200,6 +204,8 @@ fn a_blocking_failure_holds_its_key_until_it_is_skipped() {
         sim.run_for(mins(10)).await;
         assert_eq!(sim.state(first).await, ENDED(End::Failed));
         assert_eq!(sim.state(second).await, StoredState::Parked);
+        let behind = sim.engine.explain(second).await.expect("the store works").expect("owed");
+        assert!(behind.reason.contains("which failed: redrive, cancel or skip"), "{behind:?}");
         assert_eq!(sim.engine.skip(first).await, Ok(true));
         sim.run_for(secs(2)).await;
         assert_eq!(sim.state(second).await, ENDED(End::Delivered));
@@ -380,6 +386,12 @@ fn pause_holds_resume_lets_go_and_purge_empties() {
         let explained = sim.engine.explain(ids[7]).await.expect("the store works").expect("owed");
         assert_eq!(explained.waits_for, Some(WaitReason::Pause));
         assert_eq!(explained.next_attempt_at, None);
+        assert!(explained.expectation.contains("an operator has to resume"), "{explained:?}");
+        let found: Vec<What> = explained.blocked_by.iter().map(|one| one.what).collect();
+        assert_eq!(found, [What::Pause, What::Queue]);
+        // Too deep for the window, whose place the store knows.
+        let deep = sim.engine.explain(ids[2_400]).await.expect("the store works").expect("owed");
+        assert_eq!((deep.ahead, deep.blocked_by[1].ahead), (Some(2_400), Some(2_400)));
         assert_eq!(sim.engine.purge(shop.clone(), None).await, Ok(2_500));
         assert_eq!(sim.state(ids[2_499]).await, ENDED(End::Cancelled));
         sim.engine.control(shop, HostControls::default()).await.expect("kept");

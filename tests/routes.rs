@@ -267,6 +267,11 @@ fn the_actor_stats_show_a_host_and_operators_control_it() {
     let waiting = server.wait_for(&held, &["waiting"]);
     assert_eq!(waiting["waits_for"], "pause", "{waiting}");
     assert!(waiting["reason"].as_str().is_some_and(|why| why.contains("paused")));
+    let pause = &waiting["blocked_by"][0];
+    assert_eq!((&pause["what"], &pause["host"]), (&"pause".into(), &host.as_str().into()));
+    let text = pause["text"].as_str().unwrap_or_default();
+    assert!(text.contains("paused by an operator (local) since 2"), "{text}");
+    assert!(waiting["expectation"].as_str().is_some_and(|why| why.contains("has to resume")));
     assert_eq!(server.get(&path).json()["state"], "paused");
     assert_eq!(server.post(&format!("{path}/resume"), "").status, 200);
     server.wait_for(&held, &["delivered"]);

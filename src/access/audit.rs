@@ -2,8 +2,16 @@
 //! change that it tells of, where that is a record too. The newest comes first in the order of keys,
 //! so that a page is a scan; an entry stands in the log of all and in that of its workspace.
 
+use std::time::Duration;
+
 use super::{Access, AccessError, Caller};
-use crate::store::{AUDIT_OF_ALL, AuditEntry, RecordWrite, audit_of};
+use crate::model::Timestamp;
+use crate::store::{AUDIT_OF_ALL, AuditEntry, RecordWrite, audit_of, audit_up_to};
+
+/// An entry follows its change by less.
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
+/// Entries that are looked through for one of them.
+const LOOK_MAX: usize = 1_000;
 
 /// A page of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +55,20 @@ impl Access {
     ) -> Result<(), AccessError> {
         let writes = self.audit_writes(caller, action, subject, detail);
         self.records.commit(self.clock.wall(), writes).await
+    }
+
+    /// Who did `action` to `subject` at a time; `None` where the log does not tell any more.
+    pub async fn who_did(
+        &self,
+        action: &str,
+        subject: &str,
+        at: Timestamp,
+    ) -> Result<Option<String>, AccessError> {
+        let latest = format!("{AUDIT_OF_ALL}{}", audit_up_to(at.plus(FOLLOWS_WITHIN)));
+        let rows = self.records.audit(AUDIT_OF_ALL, Some(latest), LOOK_MAX).await?;
+        let since = rows.into_iter().map(|(_, entry)| entry).take_while(|entry| entry.at >= at);
+        let of_it = since.filter(|entry| entry.action == action && entry.subject == subject);
+        Ok(of_it.last().map(|entry| entry.who))
     }
 
     /// A page of the log: all of it for an admin, else that of the caller's workspace. `after` is

@@ -12,8 +12,9 @@ use super::problem::Problem;
 use super::request::{Params, delivery_id, host_name, json};
 use super::states::{Wanted, word};
 use super::view::{AttemptView, Row, WebhookView};
+use super::why::{self, Explained};
 use crate::compose::Kind;
-use crate::delivery::{Cancelled, Explanation, WaitReason};
+use crate::delivery::{Cancelled, Obstacle, WaitReason};
 use crate::model::{DeliveryId, Provenance, StoredState, Timestamp, TriggerId};
 use crate::store::{DeliveryFilter, DeliveryRecord, HostInterval, Page};
 
@@ -24,8 +25,6 @@ pub(super) const IN_FLIGHT_MAX: usize = 20_000;
 const ROUNDS_MAX: usize = 20;
 /// Deferrals that are shown of one delivery.
 const DEFERRALS_MAX: usize = 100;
-/// How far deliveries ahead are counted.
-const AHEAD_MAX: u64 = 100_000;
 
 /// One page of deliveries.
 pub(super) async fn list(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
@@ -114,7 +113,11 @@ struct Detail<'a> {
     row: Row<'a>,
     reason: Option<String>,
     waits_for: Option<WaitReason>,
+    /// What stands in its way, nearest first.
+    blocked_by: Vec<Obstacle>,
     next_attempt_at: Option<Timestamp>,
+    /// What that time rests on, or why it is not known.
+    expectation: Option<String>,
     ahead: Option<u64>,
     behind: Option<DeliveryId>,
     webhook: WebhookView<'a>,
@@ -127,37 +130,19 @@ pub(super) async fn show(id: web::Path<String>, api: Asking) -> Result<HttpRespo
     let record = api.delivery(delivery_id(&id)?).await?;
     let attempts = api.store.attempts(record.id).await?;
     let deferrals = deferrals(&api, &record).await?;
-    let owed = !matches!(record.state, StoredState::Ended(_));
-    let explanation = match owed {
-        // An actor that cannot answer now costs the words, not the answer.
-        true => api.engine.explain(record.id).await.ok().flatten(),
-        false => None,
-    };
-    let place = match owed {
-        true => api.store.place(record.id, AHEAD_MAX).await?,
-        false => None,
-    };
-    let state = match &explanation {
-        Some(explanation) => explanation.state,
-        None => word(&record, &HashSet::new(), api.clock.wall()),
-    };
+    let Explained { explanation, behind } = why::explain(&api, &record).await?;
     let last = attempts.last().map(|attempt| &attempt.outcome);
     let ended = meaning::of_end(record.state, record.retries, last);
-    let Explanation { waits_for, reason, next_attempt_at, ahead, .. } =
-        explanation.unwrap_or(Explanation {
-            state,
-            waits_for: None,
-            reason: String::new(),
-            next_attempt_at: owed.then_some(record.due),
-            ahead: None,
-        });
+    let told = |words: String| Some(words).filter(|words| !words.is_empty());
     let detail = Detail {
-        row: Row::of(&record, state),
-        reason: ended.or(Some(reason)).filter(|reason| !reason.is_empty()),
-        waits_for,
-        next_attempt_at,
-        ahead: ahead.or(place.map(|place| place.ahead)),
-        behind: place.and_then(|place| place.behind),
+        row: Row::of(&record, explanation.state),
+        reason: ended.or(told(explanation.reason)),
+        waits_for: explanation.waits_for,
+        blocked_by: explanation.blocked_by,
+        next_attempt_at: explanation.next_attempt_at,
+        expectation: told(explanation.expectation),
+        ahead: explanation.ahead,
+        behind,
         webhook: WebhookView::of(&record.webhook),
         attempts: attempts.iter().map(AttemptView::of).collect(),
         deferrals,

@@ -25,6 +25,7 @@ mod states;
 mod stats;
 mod triggers;
 mod view;
+mod why;
 mod workspaces;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use super::snapshot::{ArbiterStats, HostSnapshot};
 use super::workspaces::Workspaces;
 use crate::model::{DeliveryId, HostControls, HostName, Timestamp};
 pub use crate::policy::condition::WaitReason;
+pub use crate::policy::why::{Obstacle, What};
 use crate::store::StoreError;
 use crate::vault::Vault;
 
@@ -22,8 +23,12 @@ pub struct Explanation {
     pub waits_for: Option<WaitReason>,
     /// In words: 'the budget of shop.example is used up; it resets in 12 s'.
     pub reason: String,
-    /// When it is expected to go; absent when that depends on a person.
+    /// All that stands in its way, nearest first; empty when it is about to go.
+    pub blocked_by: Vec<Obstacle>,
+    /// When it is expected to go; absent when that depends on a person, or is not known.
     pub next_attempt_at: Option<Timestamp>,
+    /// What that rests on, or why it is not known, in words; that it expires first, where it does.
+    pub expectation: String,
     /// Deliveries of the host that go before it, where known.
     pub ahead: Option<u64>,
 }

@@ -9,6 +9,7 @@ use futures::channel::oneshot;
 use futures::future::BoxFuture;
 
 use crate::delivery::engine::{Cancelled, Engine, Explanation, WaitReason};
+use crate::delivery::explain::PLACE_MAX;
 use crate::delivery::feeder::Feeder;
 use crate::delivery::host::HostCommand;
 use crate::delivery::router::{Broadcast, Command};
@@ -16,6 +17,7 @@ use crate::delivery::shard::Surroundings;
 use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
 use crate::delivery::workspaces::Workspaces;
 use crate::model::{DeliveryId, End, HostControls, HostName, HostNumber, StoredState};
+use crate::policy::why::{self, Holder};
 use crate::store::{DeliveryRecord, StoreError};
 use crate::vault::Vault;
 
@@ -24,8 +26,6 @@ use crate::vault::Vault;
 const ANSWER: Duration = Duration::from_secs(5);
 /// Deliveries that are cancelled in one go.
 const PURGE: usize = 1000;
-/// How far the place in a deep queue is counted.
-const PLACE_MAX: u64 = 100_000;
 
 /// The running engine.
 #[derive(Clone)]
@@ -114,33 +114,69 @@ impl Parts {
         }
     }
 
+    /// What holds its key, and one step further: what that one waits for.
     async fn explain_parked(&self, record: &DeliveryRecord) -> Result<Explanation, StoreError> {
         let place = self.around.store.place(record.id, PLACE_MAX).await?;
-        let key = record.ordering_key.as_deref().unwrap_or_default();
-        let reason = match place.and_then(|place| place.behind) {
-            Some(head) => format!("ordering key {key:?} is held by {head}, which comes first"),
-            None => format!("ordering key {key:?} is held by another delivery"),
+        let head = match place.and_then(|place| place.behind) {
+            Some(head) => self.around.store.find(head).await?,
+            None => None,
         };
+        let key = record.ordering_key.as_deref().unwrap_or_default();
+        let id = head.as_ref().map(|head| head.id);
+        let (end, of_head) = match head {
+            Some(head) => match head.state {
+                StoredState::Ended(end) => (Some(end), None),
+                _ => (None, self.explain_pending(head).await.ok()),
+            },
+            None => (None, None),
+        };
+        let holder = match (end, &of_head) {
+            (Some(end), _) => Holder::Blocks(end.as_str()),
+            (_, Some(of_head)) if of_head.state == "in_flight" => Holder::InFlight,
+            (_, Some(of_head)) if of_head.blocked_by.is_empty() => Holder::Waits(""),
+            (_, Some(of_head)) => Holder::Waits(&of_head.reason),
+            (None, None) => Holder::Unknown,
+        };
+        let order = why::behind(key, id, holder);
+        let expectation = match (end, of_head.as_ref().and_then(|head| head.next_attempt_at)) {
+            (Some(_), _) => "nobody knows when: somebody has to decide about that one".to_owned(),
+            (None, Some(at)) => format!("not known: after that one, which is expected at {at}"),
+            (None, None) => "not known: after that one".to_owned(),
+        };
+        let mut blocked_by = vec![order];
+        blocked_by.extend(of_head.into_iter().flat_map(|head| head.blocked_by));
         Ok(Explanation {
             state: "waiting",
             waits_for: Some(WaitReason::Order),
-            reason,
+            reason: blocked_by[0].text.clone(),
+            blocked_by,
             next_attempt_at: None,
+            expectation: format!("{expectation}; it expires at {}", record.expires),
             ahead: None,
         })
     }
 
     async fn explain_pending(&self, record: DeliveryRecord) -> Result<Explanation, StoreError> {
-        let (id, host) = (record.id, record.host.clone());
-        let boxed = Box::new(record);
-        let asked = self.ask(id, host, true, |reply| HostCommand::Explain(boxed, reply));
-        let mut explanation = asked.await?;
-        if explanation.ahead.is_none() && explanation.state == "waiting" {
-            // Too deep for the window: the store knows the place.
-            let place = self.around.store.place(id, PLACE_MAX).await?;
-            explanation.ahead = place.map(|place| place.ahead);
+        let explanation = self.ask_why(&record, None).await?;
+        if explanation.ahead.is_some() || explanation.state == "in_flight" {
+            return Ok(explanation);
         }
-        Ok(explanation)
+        // Too deep for the window: the store knows the place.
+        let place = self.around.store.place(record.id, PLACE_MAX).await?;
+        match place {
+            Some(place) => self.ask_why(&record, Some(place.ahead)).await,
+            None => Ok(explanation),
+        }
+    }
+
+    async fn ask_why(
+        &self,
+        record: &DeliveryRecord,
+        place: Option<u64>,
+    ) -> Result<Explanation, StoreError> {
+        let asked = Box::new((record.clone(), place));
+        let host = record.host.clone();
+        self.ask(record.id, host, true, |reply| HostCommand::Explain(asked, reply)).await
     }
 
     async fn cancel(self: Arc<Self>, id: DeliveryId) -> Result<Cancelled, StoreError> {

@@ -5,6 +5,7 @@ mod connect;
 mod dial;
 pub mod egress;
 pub mod engine;
+mod explain;
 pub mod feeder;
 pub mod guard;
 #[doc(hidden)] // reached by the fuzzing of tests/fuzzing
@@ -29,7 +30,7 @@ mod tunnel;
 mod view;
 pub mod workspaces;
 
-pub use engine::{Cancelled, Engine, Explanation, WaitReason};
+pub use engine::{Cancelled, Engine, Explanation, Obstacle, WaitReason, What};
 pub use guard::{AddressGuard, BlockedAddress};
 pub use sender::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
 pub use snapshot::{

@@ -1,19 +1,14 @@
-//! What a host actor shows: its snapshot, and why a delivery of its is where it is.
+//! What a host actor shows: its snapshot.
 
-use std::time::Duration;
-
-use crate::delivery::engine::{Explanation, WaitReason};
 use crate::delivery::host::HostActor;
 use crate::delivery::snapshot::{
     BudgetSnapshot, CampaignSnapshot, HostSnapshot, LaneSnapshot, LedgerSnapshot, Tally,
     UsageSnapshot,
 };
-use crate::model::{HostName, Moment, Now, Timestamp};
-use crate::policy::condition::Hold;
+use crate::model::Now;
 use crate::policy::host_state::Standing;
 use crate::report::tally::{Counts, Kind};
 use crate::report::usage::Usage;
-use crate::store::DeliveryRecord;
 
 pub(super) fn snapshot(actor: &mut HostActor, now: Now) -> HostSnapshot {
     let standing = actor.state.standing(now);
@@ -107,107 +102,6 @@ fn tally(counts: &Counts) -> Tally {
         dead: counts.kinds[Kind::Dead as usize],
         p50_ms: counts.percentile_ms(0.5),
         p99_ms: counts.percentile_ms(0.99),
-    }
-}
-
-pub(super) fn explain(actor: &mut HostActor, record: &DeliveryRecord, now: Now) -> Explanation {
-    let host = actor.name.clone();
-    if actor.state.is_in_flight(record.id) {
-        return Explanation {
-            state: "in_flight",
-            waits_for: None,
-            reason: format!("its request to {host} is under way"),
-            next_attempt_at: None,
-            ahead: None,
-        };
-    }
-    let entry = actor.state.queue().get(record.id);
-    let due = entry.map_or(record.due, |entry| entry.due);
-    let attempts = entry.map_or(record.attempts, |entry| entry.attempts);
-    let lane = record.workspace;
-    let ahead = entry.map(|entry| actor.state.queue().ahead_of((entry.lane, entry.key())));
-    let mut hold = actor.state.hold(now.moment);
-    let of_host = hold.is_some();
-    if !of_host {
-        hold = actor.state.lane_hold(lane, now.moment);
-    }
-    let until = hold.as_ref().and_then(|hold| hold.until).map(|until| now.wall_of(until));
-    if due > now.wall {
-        return not_due(due, attempts, until, ahead, now);
-    }
-    let (waits_for, mut reason) = match &hold {
-        Some(hold) if of_host => (hold.wait, words(hold, &host, now)),
-        Some(hold) => (hold.wait, lane_words(hold, &host, now)),
-        None => (WaitReason::InFlightLimit, format!("it is about to go to {host}")),
-    };
-    let others = actor.state.queue().waiting().filter(|other| *other != lane).count();
-    let whose = if others > 0 { "workspace" } else { "host" };
-    let before = match ahead {
-        Some(0) => String::new(),
-        Some(1) => format!("; 1 other delivery of the {whose} goes first"),
-        Some(count) => format!("; {count} others of the {whose} go first"),
-        None => "; those that the host actor holds in memory go first".to_owned(),
-    };
-    reason.push_str(&before);
-    match others {
-        0 => {}
-        1 => reason.push_str("; it takes turns with 1 other workspace"),
-        _ => reason.push_str(&format!("; it takes turns with {others} other workspaces")),
-    }
-    let rate = actor.state.learned_rate().or(actor.state.static_rate());
-    let part = actor.state.queue().part(lane);
-    let rate = rate.map(|rate| (rate * part).max(0.001));
-    let queueing = rate.zip(ahead).map_or(0.0, |(rate, ahead)| ahead as f64 / rate);
-    let queueing = Duration::try_from_secs_f64(queueing).unwrap_or_default();
-    let start = match &hold {
-        Some(hold) if hold.until.is_none() && hold.wait == WaitReason::Pause => None,
-        _ => Some(until.unwrap_or(now.wall)),
-    };
-    let next_attempt_at = start.map(|start| start.plus(queueing));
-    Explanation { state: "waiting", waits_for: Some(waits_for), reason, next_attempt_at, ahead }
-}
-
-fn not_due(
-    due: Timestamp,
-    attempts: u32,
-    held_until: Option<Timestamp>,
-    ahead: Option<u64>,
-    now: Now,
-) -> Explanation {
-    let seconds = now.wall.until(due).as_secs();
-    let next_attempt_at = Some(held_until.map_or(due, |until| until.max(due)));
-    if attempts == 0 {
-        let reason = format!("it is due in {seconds} s");
-        return Explanation { state: "scheduled", waits_for: None, reason, next_attempt_at, ahead };
-    }
-    let reason = format!("attempt {attempts} failed; the next is due in {seconds} s");
-    let waits_for = Some(WaitReason::Backoff);
-    Explanation { state: "waiting", waits_for, reason, next_attempt_at, ahead }
-}
-
-fn words(hold: &Hold, host: &HostName, now: Now) -> String {
-    let left = |until: Moment| {
-        let seconds = now.moment.until(until).as_secs_f64();
-        if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
-    };
-    match (hold.wait, hold.until) {
-        (WaitReason::Pause, _) => format!("{host} is paused by an operator"),
-        (WaitReason::Cooldown, Some(until)) => {
-            format!("{host} is unhealthy ({}) and is probed in {}", hold.reason, left(until))
-        }
-        (_, Some(until)) => format!("{host}: {}; it may go on in {}", hold.reason, left(until)),
-        (_, None) => format!("{host}: {}", hold.reason),
-    }
-}
-
-fn lane_words(hold: &Hold, host: &HostName, now: Now) -> String {
-    match hold.until {
-        Some(until) if hold.wait == WaitReason::Cooldown => {
-            let left = now.moment.until(until).as_secs_f64();
-            let reason = &hold.reason;
-            format!("its workspace's requests to {host} fail ({reason}); probed in {left:.1} s")
-        }
-        _ => words(hold, host, now),
     }
 }
 

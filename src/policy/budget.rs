@@ -103,6 +103,13 @@ impl Budget {
         Some((window.limit(), window.remaining(), window.resets()))
     }
 
+    /// What the window lets go: how many until it resets, when that is, and how many a second after
+    /// that, where the host named a limit.
+    pub fn allowance(&self, in_flight: u32, now: Moment) -> Option<(u64, Moment, Option<f64>)> {
+        let window = self.window.as_ref().filter(|window| window.resets() > now)?;
+        Some((window.free(in_flight) as u64, window.resets(), window.next_rate()))
+    }
+
     /// Whether the budget lets a send start while `in_flight` are out, and if not, until when.
     /// `Err(None)` means until an answer comes.
     pub fn admits(&mut self, in_flight: u32, now: Moment) -> Result<(), Option<Moment>> {

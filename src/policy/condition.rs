@@ -56,11 +56,42 @@ pub enum WaitReason {
     Pause,
 }
 
+/// Which rule holds a host, finer than the word for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// An operator paused it.
+    Operator,
+    /// It is unhealthy and is left alone for a while.
+    Cooling,
+    /// Probes are out, and the rest waits for their answers.
+    Probing,
+    /// It said `Retry-After`.
+    RetryAfter,
+    /// Its rate-limit budget is used up.
+    Spent,
+    /// It refused without saying for how long.
+    Backoff,
+    /// Its last requests failed one after the other.
+    Slump,
+    /// As many requests are in flight as may be.
+    InFlight,
+    /// It is back from a cooldown and begins at its usual rate.
+    Reopening,
+    /// A static limit of requests a second.
+    Static,
+    /// Its budget, spread over the time that it is for.
+    Spread,
+    /// The rate that was learned of it.
+    Learned,
+}
+
 /// Why no send to a host may start now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// What holds it.
     pub wait: WaitReason,
+    /// Which rule.
+    pub cause: Cause,
     /// Until when; `None` where an answer or a person ends it.
     pub until: Option<Moment>,
     /// Why, in words, without the time.

@@ -192,6 +192,11 @@ impl HostState {
         self.budget.window(now)
     }
 
+    /// What the host's own headers let go: see [`Budget::allowance`].
+    pub fn allowance(&self, now: Moment) -> Option<(u64, Moment, Option<f64>)> {
+        self.budget.allowance(self.in_flight(), now)
+    }
+
     /// What to do now.
     pub fn next(&mut self, now: Now) -> Step {
         self.greet();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::config::Health;
 use crate::model::Moment;
-use crate::policy::condition::{Hold, WaitReason};
+use crate::policy::condition::{Cause, Hold, WaitReason};
 use crate::policy::gate::Gate;
 use crate::policy::health::HealthWindow;
 use crate::policy::learned::LearnedRate;
@@ -101,24 +101,29 @@ impl Vitals {
 
     /// Why a lane may not send now; `None` where it may. `probes` may go after a cooldown.
     pub fn hold(&mut self, probes: u32, now: Moment) -> Option<Hold> {
-        let held = |wait, until, reason| Some(Hold { wait, until, reason: Cow::Borrowed(reason) });
+        let held = |wait, cause, until, reason| {
+            Some(Hold { wait, cause, until, reason: Cow::Borrowed(reason) })
+        };
         if self.gate.advance(probes, now) {
             self.slump.ended();
         }
-        if !self.gate.lets_pass() {
-            return match &self.gate {
-                Gate::Cooling { until, reason } => {
-                    let reason = Cow::Owned(reason.clone());
-                    Some(Hold { wait: WaitReason::Cooldown, until: Some(*until), reason })
-                }
-                _ => held(WaitReason::Cooldown, None, "the workspace is being probed"),
-            };
+        let cooldown = WaitReason::Cooldown;
+        match &self.gate {
+            Gate::Cooling { until, reason } => {
+                let (until, reason) = (Some(*until), Cow::Owned(reason.clone()));
+                return Some(Hold { wait: cooldown, cause: Cause::Cooling, until, reason });
+            }
+            gate if !gate.lets_pass() => {
+                return held(cooldown, Cause::Probing, None, "the workspace is being probed");
+            }
+            _ => {}
         }
         if let Some(until) = self.slump.until(now) {
             let words = "the workspace's last requests failed one after the other";
-            return held(WaitReason::Backoff, Some(until), words);
+            return held(WaitReason::Backoff, Cause::Slump, Some(until), words);
         }
         let ready = self.reopening.ready_at(now)?;
-        held(WaitReason::InFlightLimit, Some(ready), "the workspace is back and begins slowly")
+        let words = "the workspace is back and begins slowly";
+        held(WaitReason::InFlightLimit, Cause::Reopening, Some(ready), words)
     }
 }

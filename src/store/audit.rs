@@ -65,10 +65,15 @@ pub fn audit_of(workspace: u32) -> String {
     format!("{workspace}/")
 }
 
-/// Where an entry stands: the later, the further in front. The dice keep two processes apart.
-fn place(at: Timestamp) -> String {
+/// Where the entries up to a time begin: whatever is later stands before it.
+pub fn audit_up_to(at: Timestamp) -> String {
     let millis = u64::try_from(at.as_millis()).unwrap_or(0);
     let left = ((1 << TIME_BITS) - 1u64).saturating_sub(millis);
+    format!("{left:012x}")
+}
+
+/// Where an entry stands: the later, the further in front. The dice keep two processes apart.
+fn place(at: Timestamp) -> String {
     let serial = !SERIAL.fetch_add(1, Ordering::Relaxed);
-    format!("{left:012x}{serial:08x}{:04x}", fastrand::u16(..))
+    format!("{}{serial:08x}{:04x}", audit_up_to(at), fastrand::u16(..))
 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-pub use self::audit::{AUDIT_OF_ALL, AuditEntry, audit_of};
+pub use self::audit::{AUDIT_OF_ALL, AuditEntry, audit_of, audit_up_to};
 pub use self::error::{QueryError, StoreError};
 pub use self::records::{
     Activity, ActivityFilter, Count, CountKey, Expect, Record, RecordKind, RecordStore,

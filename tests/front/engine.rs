@@ -10,7 +10,7 @@ use hostline::clock::Clock;
 use hostline::config::Settings;
 use hostline::delivery::{
     ArbiterStats, BudgetSnapshot, Cancelled, Engine, Explanation, HostCondition, HostSnapshot,
-    Tally, WaitReason,
+    Obstacle, Tally, WaitReason, What,
 };
 use hostline::model::{
     DeliveryId, End, HostControls, HostName, Settlement, StoredState, Timestamp, Verdict,
@@ -101,6 +101,8 @@ impl Engine for FakeEngine {
                 state: if record.due > now { "scheduled" } else { "waiting" },
                 waits_for: (record.due <= now).then_some(WaitReason::Budget),
                 reason: "the budget is used up".into(),
+                blocked_by: vec![Obstacle::plain(What::Budget, "the budget is used up", None)],
+                expectation: "it goes when it is due".into(),
                 next_attempt_at: Some(record.due),
                 ahead: None,
             }))

@@ -119,6 +119,9 @@ async fn one_delivery_is_shown_with_its_secrets_masked() {
     let owed = shown.json();
     assert_eq!((&owed["state"], &owed["waits_for"]), (&json!("waiting"), &json!("budget")));
     assert_eq!((&owed["reason"], &owed["ahead"]), (&json!("the budget is used up"), &json!(0)));
+    let budget = &owed["blocked_by"][0];
+    assert_eq!((&budget["what"], &budget["until"]), (&json!("budget"), &Value::Null));
+    assert_eq!(owed["expectation"], "it goes when it is due");
     assert_eq!(owed["webhook"]["body"], "{\"a\":1}");
     assert!(owed["webhook"]["headers"].as_array().unwrap().contains(&json!(["x-plain", "shown"])));
     fail(&house, &id).await;
@@ -156,6 +159,17 @@ async fn a_delivery_is_redriven_skipped_or_cancelled_where_that_makes_sense() {
     assert_eq!(house.delete(unknown).await.status, 404);
     assert_eq!(house.post(&uri2(unknown, "redrive"), "").await.status, 404);
     assert_eq!(house.post(&uri2(unknown, "skip"), "").await.status, 404);
+}
+
+#[actix_web::test]
+async fn a_stop_is_told_as_what_holds_a_delivery() {
+    let house = House::new();
+    let id = house.trigger(URL, json!({})).await;
+    house.engine.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+    let owed = house.get(&format!("/v1/deliveries/{id}")).await.json();
+    let last = owed["blocked_by"].as_array().and_then(|list| list.last()).expect("one at least");
+    assert_eq!(last["what"], "stopping", "{owed}");
+    assert_eq!((&owed["next_attempt_at"], &owed["ahead"]), (&Value::Null, &json!(0)));
 }
 
 fn uri2(uri: &str, verb: &str) -> String {

@@ -9,7 +9,7 @@ use super::messages::{AttemptFinished, Fetched, Paged, Remembered};
 use super::{BREATHER, Committed, Enqueue, HostActor, HostCommand, KEEP_WEBHOOK, LookAgain, Stop};
 use crate::delivery::engine::Cancelled;
 use crate::delivery::sender::Report;
-use crate::delivery::view;
+use crate::delivery::{explain, view};
 use crate::model::{Attempt, DeliveryId, End, Now, Settlement, Verdict};
 use crate::policy::saved::Saved;
 
@@ -176,8 +176,9 @@ impl Handler<HostCommand> for HostActor {
                     }
                 }
             }
-            HostCommand::Explain(record, reply) => {
-                let _left = reply.send(view::explain(self, &record, now));
+            HostCommand::Explain(asked, reply) => {
+                let (record, place) = *asked;
+                let _left = reply.send(explain::explain(self, &record, place, now));
             }
             HostCommand::Control(controls) => self.state.control(controls, now.moment),
             HostCommand::Inspect(reply) => {

@@ -41,8 +41,8 @@ pub enum HostCommand {
     Cancel(Vec<DeliveryId>, oneshot::Sender<Vec<Cancelled>>),
     /// End those of these that have expired.
     Expire(Vec<DeliveryId>),
-    /// Why and when.
-    Explain(Box<DeliveryRecord>, oneshot::Sender<Explanation>),
+    /// Why and when; with its place in the store, where that is known.
+    Explain(Box<(DeliveryRecord, Option<u64>)>, oneshot::Sender<Explanation>),
     /// Apply what operators ask.
     Control(HostControls),
     /// A fresh snapshot.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::HostState;
 use crate::model::{Moment, Now};
-use crate::policy::budget::WaitCause;
-use crate::policy::condition::{Hold, HostCondition, WaitReason};
+use crate::policy::budget::{Budget, WaitCause};
+use crate::policy::condition::{Cause, Hold, HostCondition, WaitReason};
 use crate::policy::gate::Gate;
+use crate::policy::learned::LearnedRate;
 
 /// How long a host shows as limited after its pace last held a send back, so that a steady pace is
 /// not shown as a flicker.
@@ -27,74 +28,127 @@ pub struct Standing {
 impl HostState {
     /// Why no send may start now; `None` when one may.
     pub fn hold(&mut self, now: Moment) -> Option<Hold> {
-        let held = |wait, until, reason| Some(Hold { wait, until, reason: Cow::Borrowed(reason) });
-        if self.controls.paused {
-            return held(WaitReason::Pause, None, "an operator paused the host");
+        if let Some(hold) = self.pause_hold() {
+            return Some(hold);
         }
         if self.vitals.gate.advance(self.rules.health.probes, now) {
             self.calm(now);
         }
-        if !self.vitals.gate.lets_pass() {
-            return match &self.vitals.gate {
-                Gate::Cooling { until, reason } => {
-                    let reason = Cow::Owned(reason.clone());
-                    Some(Hold { wait: WaitReason::Cooldown, until: Some(*until), reason })
-                }
-                _ => held(WaitReason::Cooldown, None, "the host is being probed after a cooldown"),
-            };
+        if let Some(hold) = self.gate_hold() {
+            return Some(hold);
         }
         if self.budget.wait_ended(now) {
             self.learned.wait_ended(now);
         }
-        if let Some(wait) = self.budget.wait(now) {
-            let (reason, words) = match wait.cause {
-                WaitCause::RetryAfter => (WaitReason::Budget, "the host said Retry-After"),
-                WaitCause::Spent => (WaitReason::Budget, "the host's rate-limit budget is used up"),
-                WaitCause::Backoff => {
-                    (WaitReason::Backoff, "the host refused without saying for how long")
-                }
-            };
-            return held(reason, Some(wait.until), words);
+        if let Some(hold) = self.wait_hold(now).or_else(|| self.slump_hold(now)) {
+            return Some(hold);
         }
-        if let Some(until) = self.vitals.slump.until(now) {
-            let words = "its last requests failed one after the other";
-            return held(WaitReason::Backoff, Some(until), words);
+        if let Some(hold) = self.in_flight_hold().or_else(|| self.reopening_hold(now)) {
+            return Some(hold);
         }
         let in_flight = self.in_flight();
-        // While probing, the probes are the limit.
-        let limit = match self.vitals.gate {
-            Gate::Open => self.concurrency.limit(),
-            _ => self.concurrency.ceiling(),
-        };
-        if in_flight >= limit {
-            return held(WaitReason::InFlightLimit, None, "all requests in flight are taken");
-        }
-        if let Some(ready) = self.vitals.reopening.ready_at(now) {
-            let words = "the host is back and gets its usual rate at first";
-            return held(WaitReason::InFlightLimit, Some(ready), words);
-        }
-        let paced = self.pace_hold(in_flight, now);
+        let paced = self.static_hold(now);
+        let paced = paced.or_else(|| spread_hold(&mut self.budget, in_flight, now));
+        let paced = paced.or_else(|| learned_hold(&mut self.learned, now));
         if paced.is_some() {
             self.limited_until = now + LIMITED_SHOWN;
         }
         paced
     }
 
-    fn pace_hold(&mut self, in_flight: u32, now: Moment) -> Option<Hold> {
-        let held = |until, reason| {
-            let reason = Cow::Borrowed(reason);
-            Some(Hold { wait: WaitReason::Budget, until, reason })
+    /// All that holds sends back now, and not only the first of it, which rules. Changes nothing
+    /// but what asking for [`Self::hold`] does.
+    pub fn holds(&mut self, now: Moment) -> Vec<Hold> {
+        let Some(first) = self.hold(now) else { return Vec::new() };
+        let in_flight = self.in_flight();
+        // A budget that is asked behind other holds must not learn from it.
+        let (mut budget, mut learned) = (self.budget.clone(), self.learned.clone());
+        let all = [
+            self.pause_hold(),
+            self.gate_hold(),
+            self.wait_hold(now),
+            self.slump_hold(now),
+            self.in_flight_hold(),
+            self.reopening_hold(now),
+            self.static_hold(now),
+            // A wait is named already, and it is what a budget that is not spread says.
+            if budget.wait(now).is_none() {
+                spread_hold(&mut budget, in_flight, now)
+            } else {
+                None
+            },
+            learned_hold(&mut learned, now),
+        ];
+        let others = all.into_iter().flatten().filter(|hold| hold.cause != first.cause);
+        let mut holds = vec![first.clone()];
+        holds.extend(others);
+        holds
+    }
+
+    fn pause_hold(&self) -> Option<Hold> {
+        let words = "an operator paused the host";
+        let hold = held(WaitReason::Pause, Cause::Operator, None, words);
+        self.controls.paused.then_some(hold)
+    }
+
+    fn gate_hold(&self) -> Option<Hold> {
+        match &self.vitals.gate {
+            Gate::Cooling { until, reason } => {
+                let (until, reason) = (Some(*until), Cow::Owned(reason.clone()));
+                Some(Hold { wait: WaitReason::Cooldown, cause: Cause::Cooling, until, reason })
+            }
+            gate if gate.lets_pass() => None,
+            _ => {
+                let words = "the host is being probed after a cooldown";
+                Some(held(WaitReason::Cooldown, Cause::Probing, None, words))
+            }
+        }
+    }
+
+    fn wait_hold(&self, now: Moment) -> Option<Hold> {
+        let wait = self.budget.wait(now)?;
+        let (reason, cause, words) = match wait.cause {
+            WaitCause::RetryAfter => {
+                (WaitReason::Budget, Cause::RetryAfter, "the host said Retry-After")
+            }
+            WaitCause::Spent => {
+                (WaitReason::Budget, Cause::Spent, "the host's rate-limit budget is used up")
+            }
+            WaitCause::Backoff => {
+                let words = "the host refused without saying for how long";
+                (WaitReason::Backoff, Cause::Backoff, words)
+            }
         };
-        if let Some(ready) = self.fixed.as_mut().and_then(|pace| pace.ready_at(now)) {
-            return held(Some(ready), "the static limit of requests a second is reached");
-        }
-        if let Err(until) = self.budget.admits(in_flight, now) {
-            return held(until, "the host's rate-limit budget is spread over its window");
-        }
-        if let Some(ready) = self.learned.ready_at(now) {
-            return held(Some(ready), "the learned rate of the host is reached");
-        }
-        None
+        Some(held(reason, cause, Some(wait.until), words))
+    }
+
+    fn slump_hold(&self, now: Moment) -> Option<Hold> {
+        let until = self.vitals.slump.until(now)?;
+        let words = "its last requests failed one after the other";
+        Some(held(WaitReason::Backoff, Cause::Slump, Some(until), words))
+    }
+
+    fn in_flight_hold(&self) -> Option<Hold> {
+        // While probing, the probes are the limit.
+        let limit = match self.vitals.gate {
+            Gate::Open => self.concurrency.limit(),
+            _ => self.concurrency.ceiling(),
+        };
+        let words = "all requests in flight are taken";
+        let hold = held(WaitReason::InFlightLimit, Cause::InFlight, None, words);
+        (self.in_flight() >= limit).then_some(hold)
+    }
+
+    fn reopening_hold(&mut self, now: Moment) -> Option<Hold> {
+        let ready = self.vitals.reopening.ready_at(now)?;
+        let words = "the host is back and gets its usual rate at first";
+        Some(held(WaitReason::InFlightLimit, Cause::Reopening, Some(ready), words))
+    }
+
+    fn static_hold(&mut self, now: Moment) -> Option<Hold> {
+        let ready = self.fixed.as_mut()?.ready_at(now)?;
+        let words = "the static limit of requests a second is reached";
+        Some(held(WaitReason::Budget, Cause::Static, Some(ready), words))
     }
 
     /// The host's condition now.
@@ -108,6 +162,22 @@ impl HostState {
         }
         standing
     }
+}
+
+fn held(wait: WaitReason, cause: Cause, until: Option<Moment>, words: &'static str) -> Hold {
+    Hold { wait, cause, until, reason: Cow::Borrowed(words) }
+}
+
+fn spread_hold(budget: &mut Budget, in_flight: u32, now: Moment) -> Option<Hold> {
+    let until = budget.admits(in_flight, now).err()?;
+    let words = "the host's rate-limit budget is spread over its window";
+    Some(held(WaitReason::Budget, Cause::Spread, until, words))
+}
+
+fn learned_hold(learned: &mut LearnedRate, now: Moment) -> Option<Hold> {
+    let ready = learned.ready_at(now)?;
+    let words = "the learned rate of the host is reached";
+    Some(held(WaitReason::Budget, Cause::Learned, Some(ready), words))
 }
 
 /// The word for what is held back so, of a host or a lane that is or is not being probed.
