@@ -3,7 +3,9 @@
 /** An answer that is no success: problem+json, or the nearest to it. */
 export class Problem extends Error {
   constructor(status, body) {
-    super(body.detail ?? body.title ?? `The server answered ${status}.`);
+    const place = body.errors?.[0]?.parameter ?? body.errors?.[0]?.pointer;
+    const detail = body.detail ?? body.title ?? `The server answered ${status}.`;
+    super(place ? `${place}: ${detail}` : detail);
     this.status = status;
     this.type = body.type ?? "about:blank";
     this.title = body.title ?? "";
@@ -47,25 +49,35 @@ async function request(path, options) {
   throw problem;
 }
 
-async function bodyOf(response) {
+/** JSON that goes as it was written, so that none of its numbers is read and written anew. */
+export class Written {
+  constructor(text) {
+    this.text = text;
+  }
+}
+
+const written = (body) => (body instanceof Written ? body.text : JSON.stringify(body));
+
+async function bodyOf(response, raw) {
   if (response.status === 204) return null;
+  if (raw) return response.text();
   const json = /\bjson\b/.test(response.headers.get("content-type") ?? "");
   return json ? response.json() : response.text();
 }
 
-/** GETs a path; answers the JSON (or the text of what is none). Throws `Problem`. */
-export async function get(path, { signal, headers } = {}) {
+/** GETs a path; answers the JSON, or the text of what is none (of all with `raw`). Throws `Problem`. */
+export async function get(path, { signal, headers, raw } = {}) {
   const accept = { accept: "application/json", ...headers };
-  return bodyOf(await request(path, { signal, headers: accept }));
+  return bodyOf(await request(path, { signal, headers: accept }), raw);
 }
 
-/** Sends a change; `body` goes as JSON where it is given. Throws `Problem`. */
-export async function send(method, path, body, { signal, headers: extra } = {}) {
+/** Sends a change; `body` goes as JSON where it is given (`Written` as it is). Throws `Problem`. */
+export async function send(method, path, body, { signal, headers: extra, raw } = {}) {
   const headers = { accept: "application/json", ...extra };
   if (session.csrf) headers["x-csrf-token"] = session.csrf;
   if (body !== undefined) headers["content-type"] = "application/json";
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  return bodyOf(await request(path, { method, body: text, headers, signal }));
+  const text = body === undefined ? undefined : written(body);
+  return bodyOf(await request(path, { method, body: text, headers, signal }), raw);
 }
 
 /** A path with its query: what is null, undefined, false or empty is left out. */
