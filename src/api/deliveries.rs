@@ -123,6 +123,9 @@ struct Detail<'a> {
     webhook: WebhookView<'a>,
     attempts: Vec<AttemptView<'a>>,
     deferrals: Vec<HostInterval>,
+    /// Retries that it still has; absent once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries_left: Option<u32>,
 }
 
 /// Shows one delivery.
@@ -134,6 +137,7 @@ pub(super) async fn show(id: web::Path<String>, api: Asking) -> Result<HttpRespo
     let last = attempts.last().map(|attempt| &attempt.outcome);
     let ended = meaning::of_end(record.state, record.retries, last);
     let told = |words: String| Some(words).filter(|words| !words.is_empty());
+    let retries = api.settings.rules_of(&record.host).retry.retries;
     let detail = Detail {
         row: Row::of(&record, explanation.state),
         reason: ended.or(told(explanation.reason)),
@@ -146,6 +150,7 @@ pub(super) async fn show(id: web::Path<String>, api: Asking) -> Result<HttpRespo
         webhook: WebhookView::of(&record.webhook),
         attempts: attempts.iter().map(AttemptView::of).collect(),
         deferrals,
+        retries_left: record.ended.is_none().then(|| retries.saturating_sub(record.retries)),
     };
     Ok(json(StatusCode::OK, &detail))
 }

@@ -122,6 +122,7 @@ async fn one_delivery_is_shown_with_its_secrets_masked() {
     let budget = &owed["blocked_by"][0];
     assert_eq!((&budget["what"], &budget["until"]), (&json!("budget"), &Value::Null));
     assert_eq!(owed["expectation"], "it goes when it is due");
+    assert_eq!(owed["retries_left"], 5);
     assert_eq!(owed["webhook"]["body"], "{\"a\":1}");
     assert!(owed["webhook"]["headers"].as_array().unwrap().contains(&json!(["x-plain", "shown"])));
     fail(&house, &id).await;
