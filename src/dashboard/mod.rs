@@ -52,17 +52,63 @@ fn media_type(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
-    /// Bytes of all files together: what the first look at the page may cost.
-    const PAGE_MAX: usize = 250_000;
+    /// Bytes that a view may cost whoever comes to it first: the page, the frame, the view, all that
+    /// these import, and the plots.
+    const VIEW_MAX: usize = 250_000;
+    /// Bytes of all files together, of which nobody fetches all.
+    const ALL_MAX: usize = 350_000;
+    /// Fetched when the first plot is drawn.
+    const PLOTS: [&str; 2] = ["vendor/uPlot.iife.min.js", "vendor/uPlot.min.css"];
+
+    /// What a file names in quotes: modules that it imports, files that the page begins with.
+    fn named(name: &str, text: &str) -> Vec<String> {
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let files: HashSet<String> = names().map(Cow::into_owned).collect();
+        let resolve = |path: &str| match (path.strip_prefix("/ui/"), path.strip_prefix("../")) {
+            (Some(path), _) | (_, Some(path)) => path.to_owned(),
+            _ if folder.is_empty() => path.trim_start_matches("./").to_owned(),
+            _ => format!("{folder}/{}", path.trim_start_matches("./")),
+        };
+        text.split('"')
+            .skip(1)
+            .step_by(2)
+            .map(resolve)
+            .filter(|path| files.contains(path))
+            .collect()
+    }
+
+    /// Bytes of these files and of all that they lead to.
+    fn cost(mut wanted: Vec<String>) -> usize {
+        let mut seen = HashSet::new();
+        let mut bytes = 0;
+        while let Some(name) = wanted.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            let file = file(&name).expect("it was named");
+            bytes += file.bytes.len();
+            wanted.extend(named(&name, &String::from_utf8_lossy(&file.bytes)));
+        }
+        bytes
+    }
 
     #[test]
-    fn the_page_is_there_and_small() {
+    fn every_view_is_there_and_small() {
         assert!(file(INDEX).is_some_and(|index| index.media_type.starts_with("text/html")));
-        let sizes = names().map(|name| file(&name).expect("it was named").bytes.len());
-        let all: usize = sizes.sum();
-        assert!(all < PAGE_MAX, "{all} bytes");
+        let views: Vec<_> = names().filter(|name| name.starts_with("views/")).collect();
+        assert!(views.len() >= 11, "{views:?}");
+        for view in views {
+            let mut files = vec![INDEX.to_owned(), view.clone().into_owned()];
+            files.extend(PLOTS.map(str::to_owned));
+            let bytes = cost(files);
+            assert!((60_000..VIEW_MAX).contains(&bytes), "{view}: {bytes} bytes");
+        }
+        let all: usize = names().map(|name| file(&name).expect("it was named").bytes.len()).sum();
+        assert!(all < ALL_MAX, "{all} bytes");
     }
 
     #[test]
