@@ -118,6 +118,10 @@ async fn the_page_is_served_to_everybody_and_kept_by_browsers() {
     let tag = page.header("etag").to_owned();
     let again = TestRequest::get().uri("/").insert_header(("if-none-match", tag));
     assert_eq!(house.send(again).await.status, 304);
+    let packed = TestRequest::get().uri("/").insert_header(("accept-encoding", "br, gzip"));
+    let packed = house.send(packed).await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert_ne!(packed.header("etag"), page.header("etag"));
     for missing in ["/ui/", "/ui/no-such.js", "/ui/../mod.rs", "/ui/%2e%2e/mod.rs"] {
         assert_eq!(house.get(missing).await.status, 404, "{missing}");
     }

@@ -99,7 +99,7 @@ impl House {
         let response = test::call_service(&app, request.to_request()).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body: Bytes = test::read_body(response).await;
-        Answer { status, headers, text: String::from_utf8(body.to_vec()).unwrap() }
+        Answer { status, headers, text: String::from_utf8_lossy(&body).into_owned() }
     }
 
     pub async fn get(&self, uri: &str) -> Answer {
