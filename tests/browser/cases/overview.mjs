@@ -1,0 +1,48 @@
+// The overview: figures that live.
+
+import assert from "node:assert/strict";
+
+export default {
+  "rates, queue, hosts by state and the worst hosts are shown live": async (world) => {
+    const { good, broken } = world.made.hosts;
+    const page = await world.open();
+    const tile = (name) => page.locator(".tile", { has: page.getByRole("heading", { name }) });
+    await page.locator(".beat.open").waitFor();
+    for (const name of ["Accepted", "Delivered", "Failed", "Deferred"]) {
+      await tile(name).locator(".spark-line[d]").waitFor({ state: "attached" });
+    }
+    const figure = tile("Accepted").locator(".figure b");
+    // Something comes in, and the figure is no longer nought.
+    await world.trigger(good, "/live", 200);
+    await page.waitForFunction((node) => Number(node.textContent.replace(",", "")) > 0,
+      await figure.elementHandle());
+    const backlog = page.getByRole("table", { name: "Most backlogged hosts" });
+    await backlog.getByRole("link", { name: broken }).waitFor();
+    await page.getByText("takes writes").waitFor();
+    await world.axe(page);
+    await world.shot(page, "overview-light");
+
+    // A part of the bar leads to its hosts.
+    await page.getByRole("link", { name: /^cooling down/ }).click();
+    await page.getByRole("heading", { name: "Hosts", level: 1 }).waitFor();
+    assert.match(page.url(), /#\/hosts\?state=cooling_down$/);
+    await page.getByRole("link", { name: broken }).waitFor();
+  },
+
+  "a day can be looked at": async (world) => {
+    const page = await world.open();
+    await page.locator(".beat.open").waitFor();
+    const answered = page.waitForResponse(/\/v1\/series\?step=60/);
+    await page.getByRole("button", { name: "A day" }).click();
+    assert.equal((await answered).status(), 200);
+    assert.equal(await page.getByRole("button", { name: "A day" }).getAttribute("aria-pressed"), "true");
+  },
+
+  "dark": async (world) => {
+    const page = await world.open("#/", { theme: "dark" });
+    await page.locator(".beat.open").waitFor();
+    await page.getByRole("table", { name: "Most backlogged hosts" }).getByRole("link").first().waitFor();
+    await world.axe(page);
+    await world.shot(page, "overview-dark");
+  },
+};
