@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,12 @@ use crate::clock::Clock;
 use crate::config::{Settings, StoreKind};
 use crate::delivery::feeder::Feeder;
 use crate::delivery::live::LiveEngine;
+#[cfg(feature = "otel")]
+use crate::delivery::otlp::Export;
 use crate::delivery::router::Router;
 use crate::delivery::sender::{HttpSender, Sender, SenderShared, sockets_max};
 use crate::delivery::shard::{ArbiterCounters, SenderFactory, Surroundings};
+use crate::delivery::spans::{Ended, TracedSender, Tracer};
 use crate::model::HostName;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::memory::MemoryStore;
@@ -77,6 +81,8 @@ pub struct Running {
     /// Settings.
     pub settings: Arc<Settings>,
     arbiters: Vec<Arbiter>,
+    tracer: Tracer,
+    export: Option<Export>,
 }
 
 /// Opens the store that the settings name.
@@ -100,6 +106,10 @@ pub struct Outward {
     pub senders: SenderFactory,
     /// The stored secrets; closed until the start.
     pub vault: Arc<Vault>,
+    /// Begins spans, where they are exported.
+    pub tracer: Tracer,
+    /// What the tracer was told.
+    pub ended: Option<Ended>,
 }
 
 /// Makes the senders that speak HTTP.
@@ -111,10 +121,16 @@ pub fn http_senders(
     let vault = Vault::new(store.clone(), settings, clock.clone());
     let shared = SenderShared::new(settings, clock.clone(), vault.clone());
     let shared = shared.map_err(StartError::Sender)?;
+    let (tracer, ended) = Tracer::open(&settings.otel);
+    let (tracing, clock) = (tracer.clone(), clock.clone());
     let senders: SenderFactory = Arc::new(move |host: &HostName| {
-        std::rc::Rc::new(HttpSender::new(shared.clone(), host.clone())) as std::rc::Rc<dyn Sender>
+        let sender = HttpSender::new(shared.clone(), host.clone());
+        if !tracing.is_on() {
+            return Rc::new(sender) as Rc<dyn Sender>;
+        }
+        Rc::new(TracedSender::new(sender, tracing.clone(), clock.clone(), host.clone()))
     });
-    Ok(Outward { senders, vault })
+    Ok(Outward { senders, vault, tracer, ended })
 }
 
 impl Running {
@@ -126,7 +142,7 @@ impl Running {
         outward: Outward,
     ) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
-        let Outward { senders, vault } = outward;
+        let Outward { senders, vault, tracer, ended } = outward;
         // Before anything is sent: without its secrets it would go out otherwise than was asked.
         vault.open().await.map_err(|error| StartError::Vault(error.to_string()))?;
         let controls = store.controlled().await?;
@@ -175,7 +191,8 @@ impl Running {
                 std::process::exit(GAVE_UP);
             }
         });
-        Ok(Self { engine, store, clock, settings, arbiters })
+        let export = export(&settings, ended);
+        Ok(Self { engine, store, clock, settings, arbiters, tracer, export })
     }
 
     /// Stops: no new send starts, what is in flight finishes within `patience`, everything is
@@ -189,7 +206,33 @@ impl Running {
         for arbiter in &self.arbiters {
             arbiter.stop();
         }
+        if let Some(export) = self.export {
+            export.finish().await;
+        }
         cut
+    }
+}
+
+/// Begins to send spans to the collector of the settings.
+#[cfg(feature = "otel")]
+fn export(settings: &Settings, ended: Option<Ended>) -> Option<Export> {
+    ended.map(|ended| Export::start(&settings.otel, ended))
+}
+
+/// This build makes no spans.
+#[cfg(not(feature = "otel"))]
+fn export(_: &Settings, _: Option<Ended>) -> Option<Export> {
+    None
+}
+
+/// The export of a build that has none.
+#[cfg(not(feature = "otel"))]
+enum Export {}
+
+#[cfg(not(feature = "otel"))]
+impl Export {
+    async fn finish(self) {
+        match self {}
     }
 }
 
@@ -296,11 +339,11 @@ pub struct Front {
 impl Front {
     /// Opens what is composed and listens where the settings say (port 0 takes a free one).
     pub async fn start(running: &Running) -> Result<Self, StartError> {
-        let state = api::Api::new(
-            running.store.clone(),
-            Arc::new(running.engine.clone()),
+        let state = api::Api::traced(
+            (running.store.clone(), Arc::new(running.engine.clone())),
             running.settings.clone(),
             running.clock.clone(),
+            running.tracer.clone(),
         );
         let composers = state.composers().clone();
         let access = state.access().clone();

@@ -45,6 +45,9 @@ pub(super) async fn metrics(api: Asking) -> Result<HttpResponse, Problem> {
     store(&api, &mut registry);
     hosts::register(&api, &mut registry);
     arbiters::register(&api, &mut registry);
+    let (exported, dropped) = api.tracer.counts();
+    total(&mut registry, "spans_exported", "Spans that a collector took", exported);
+    total(&mut registry, "spans_dropped", "Spans that none took or that had no room", dropped);
     // Its names are those that every exporter uses.
     let mut bare = Registry::default();
     process::register(&mut bare);

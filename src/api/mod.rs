@@ -23,6 +23,7 @@ mod secrets;
 mod session;
 mod states;
 mod stats;
+mod tracing;
 mod triggers;
 mod view;
 mod why;
@@ -43,6 +44,7 @@ use crate::clock::Clock;
 use crate::compose::Composers;
 use crate::config::Settings;
 use crate::delivery::Engine;
+use crate::delivery::spans::Tracer;
 use crate::model::Moment;
 use crate::store::Store;
 use metrics::Requests;
@@ -59,6 +61,7 @@ pub struct Api {
     access: Arc<Access>,
     redrives: Redrives,
     requests: Requests,
+    tracer: Tracer,
     /// Held while a host's controls are read, changed and written.
     controlling: tokio::sync::Mutex<()>,
     started: Moment,
@@ -71,6 +74,16 @@ impl Api {
         engine: Arc<dyn Engine>,
         settings: Arc<Settings>,
         clock: Clock,
+    ) -> web::Data<Self> {
+        Self::traced((store, engine), settings, clock, Tracer::default())
+    }
+
+    /// The same, with a span for each trigger.
+    pub fn traced(
+        (store, engine): (Arc<dyn Store>, Arc<dyn Engine>),
+        settings: Arc<Settings>,
+        clock: Clock,
+        tracer: Tracer,
     ) -> web::Data<Self> {
         let admission =
             Admission::new(store.clone(), engine.clone(), settings.clone(), clock.clone());
@@ -97,6 +110,7 @@ impl Api {
             access,
             redrives: Redrives::default(),
             requests: Requests::default(),
+            tracer,
             controlling: tokio::sync::Mutex::default(),
             started,
         })
@@ -122,7 +136,9 @@ pub fn configure(api: web::Data<Api>) -> impl FnOnce(&mut web::ServiceConfig) {
         config.app_data(web::PathConfig::default().error_handler(|_, _| {
             Problem::parameter("path", "is not valid UTF-8 once it is decoded").into()
         }));
-        let routes = web::scope("").wrap(from_fn(door::stand)).configure(|config| {
+        // The last wrap is the first that a request meets.
+        let routes = web::scope("").wrap(from_fn(tracing::follow)).wrap(from_fn(door::stand));
+        let routes = routes.configure(|config| {
             triggers_and_deliveries(config);
             compose::configure(config);
             hosts_and_stats(config);

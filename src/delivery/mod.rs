@@ -12,6 +12,8 @@ pub mod guard;
 pub mod head;
 pub mod host;
 pub mod live;
+#[cfg(feature = "otel")]
+pub mod otlp;
 mod patience;
 mod prepare;
 pub mod recorder;
@@ -21,6 +23,7 @@ pub mod router;
 pub mod sender;
 pub mod shard;
 pub mod snapshot;
+pub mod spans;
 mod stream;
 mod tls;
 mod token;
