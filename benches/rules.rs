@@ -14,6 +14,7 @@ use hostline::model::{
 };
 use hostline::policy::headers;
 use hostline::policy::host_state::{HostState, Step};
+use hostline::report::meters::{Class, Decision, Meters};
 
 const T0: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 /// Entries of a full window.
@@ -121,5 +122,19 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, cycle, reading);
+/// What an attempt costs in counting: its begin, its end, its verdict.
+fn meters(criterion: &mut Criterion) {
+    let meters = Meters::default();
+    let mut latency_us = 200;
+    criterion.bench_function("meters: count an attempt", |bencher| {
+        bencher.iter(|| {
+            latency_us = 200 + latency_us * 7 % 400_009;
+            meters.begun(Duration::from_micros(latency_us), true);
+            meters.ended(Class::Success, latency_us);
+            meters.decided(Decision::Delivered);
+        });
+    });
+}
+
+criterion_group!(benches, cycle, reading, meters);
 criterion_main!(benches);

@@ -80,6 +80,39 @@ fn the_manual_equals_the_defaults() {
 }
 
 #[test]
+#[cfg(not(feature = "otel"))]
+fn a_build_without_traces_says_so_and_leaves_the_variables_to_others() {
+    let text = "[otel]\nendpoint = \"http://127.0.0.1:4318\"\nsample_ratio = 0.5\n";
+    let problem = Case::new(text).problem();
+    assert!(problem.starts_with("config.toml:2: otel.endpoint is of no use"), "{problem}");
+    assert!(problem.contains("this build has no `otel`"), "{problem}");
+    let problem = Case::new("").set("otel.sample_ratio", "0.5").problem();
+    assert!(problem.contains("otel.sample_ratio is of no use"), "{problem}");
+    let case = Case::new("").env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    assert_eq!(case.loaded().settings, Settings::default());
+}
+
+#[test]
+#[cfg(feature = "otel")]
+fn the_variables_of_opentelemetry_are_read_below_our_own() {
+    let case = Case::new("[otel]\nendpoint = \"http://file:4318\"\n");
+    let case = case.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://standard:4318/");
+    let case =
+        case.env("OTEL_SERVICE_NAME", "standard").env("HOSTLINE__OTEL__SERVICE_NAME", "ours");
+    let otel = case.loaded().settings.otel;
+    assert_eq!(otel.endpoint.as_deref(), Some("http://standard:4318"));
+    assert_eq!(otel.service_name, "ours");
+    let problem = Case::new("").set("otel.endpoint", "https://otel:4318").problem();
+    assert!(problem.contains("not of the scheme http"), "{problem}");
+}
+
+#[test]
+fn the_busiest_hosts_that_are_shown_are_bounded() {
+    let problem = Case::new("[metrics]\nhosts = 201\n").problem();
+    assert!(problem.contains("metrics.hosts") && problem.contains("from 0 to 200"), "{problem}");
+}
+
+#[test]
 fn without_any_file_the_defaults_run() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let sources = Sources { directory: directory.path().into(), ..Sources::default() };

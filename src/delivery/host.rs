@@ -205,7 +205,7 @@ impl HostActor {
         let policy = self.shard.around.workspaces.policy(workspace);
         let request = AttemptRequest { id: entry.id, workspace, webhook, number, policy };
         let (id, started) = (entry.id, now.wall);
-        self.shard.counters.meters.begun(entry.due.until(now.wall), entry.attempts == 0);
+        self.shard.counters.meters.begun(entry.due.until(now.wall), number == 1);
         let address = context.address();
         let under_way = UnderWay::new(self.shard.counters.clone());
         actix_rt::spawn(async move {

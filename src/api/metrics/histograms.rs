@@ -56,7 +56,11 @@ impl Histograms {
         Self { unit, ..self }
     }
 
-    fn write(&self, read: &HistogramSnapshot, mut encoder: MetricEncoder<'_>) -> Result<(), Error> {
+    fn write(
+        &self,
+        read: &HistogramSnapshot,
+        encoder: &mut MetricEncoder<'_>,
+    ) -> Result<(), Error> {
         let end = |end: Option<u64>| end.map_or(f64::INFINITY, |end| self.unit.show(end));
         let buckets: Vec<(f64, u64)> =
             read.buckets().map(|(bound, count)| (end(bound), count)).collect();
@@ -73,8 +77,8 @@ impl Collector for Histograms {
         let mut encoder = encoder.encode_descriptor(self.name, &help, None, kind)?;
         for (label, read) in &self.rows {
             match label {
-                Some(label) => self.write(read, encoder.encode_family(&[*label])?)?,
-                None => self.write(read, encoder.encode_family::<[(&str, &str); 0]>(&[])?)?,
+                Some(label) => self.write(read, &mut encoder.encode_family(&[*label])?)?,
+                None => self.write(read, &mut encoder)?,
             }
         }
         Ok(())
