@@ -37,8 +37,8 @@ fn the_time_follows_from_holds_place_pace_and_share() {
         ("held", held(112, prospect()), 112),
         ("held, and due later", held(112, Prospect { due: at(160), ..prospect() }), 160),
         ("a hold that is over", held(50, prospect()), 100),
-        ("a static limit", of(411, fixed(10.0)), 141),
-        ("a learned rate", of(411, learned(10.0)), 141),
+        ("a static limit", of(410, fixed(10.0)), 141),
+        ("a learned rate", of(410, learned(10.0)), 141),
         ("the slower of both", of(100, Speed { learned: Some(5.0), ..fixed(10.0) }), 120),
         ("a hold, then the queue", held(112, of(100, fixed(10.0))), 122),
         (
