@@ -341,6 +341,10 @@ impl QueryStore for MemoryStore {
         page.map(|page| page.map_err(QueryError::from)).boxed()
     }
 
+    fn dead_letters(&self, from: Timestamp, limit: usize) -> StoreFuture<Vec<DeliveryId>> {
+        self.read(move |state| state.dead_letters(from, limit))
+    }
+
     fn count(&self, filter: DeliveryFilter, max: u64) -> StoreFuture<u64> {
         self.read(|state| {
             let max = usize::try_from(max).unwrap_or(usize::MAX);

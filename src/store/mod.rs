@@ -425,6 +425,10 @@ pub trait QueryStore: Send + Sync + 'static {
     /// Pending deliveries of its host and lane that come before this one in `(due, seq)` order,
     /// counting at most to `max`; and, when it is parked, the id of the ordering key's head.
     fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>>;
+
+    /// Deliveries that ended at or after `from` with their retries used up, or that block their
+    /// ordering key, in the order in which they ended, at most `limit`.
+    fn dead_letters(&self, from: Timestamp, limit: usize) -> StoreFuture<Vec<DeliveryId>>;
 }
 
 /// Where a pending or parked delivery stands.

@@ -45,6 +45,8 @@ pub enum RecordKind {
     Audit = 14,
     /// A stored secret, sealed.
     Secret = 15,
+    /// What is remembered of alerts: which were raised, which hosts are ill.
+    Alert = 16,
 }
 
 /// A record as it is stored.

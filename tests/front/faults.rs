@@ -162,6 +162,9 @@ impl QueryStore for FaultyStore {
     fn count(&self, filter: DeliveryFilter, max: u64) -> StoreFuture<u64> {
         self.inner.count(filter, max)
     }
+    fn dead_letters(&self, from: Timestamp, limit: usize) -> StoreFuture<Vec<DeliveryId>> {
+        self.inner.dead_letters(from, limit)
+    }
     fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>> {
         self.inner.place(id, max)
     }

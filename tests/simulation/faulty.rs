@@ -256,6 +256,10 @@ impl QueryStore for Faulty {
         self.call(false, move |store| store.count(filter, max))
     }
 
+    fn dead_letters(&self, from: Timestamp, limit: usize) -> StoreFuture<Vec<DeliveryId>> {
+        self.call(false, move |store| store.dead_letters(from, limit))
+    }
+
     fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>> {
         self.call(false, move |store| store.place(id, max))
     }

@@ -25,6 +25,33 @@ pub(super) fn exercise(make: Make<'_>) {
     a_released_delivery_is_returned_and_not_announced(make);
     a_blocking_delivery_is_not_swept(make);
     place_says_who_is_ahead_and_who_holds_the_key(make);
+    given_up_and_blocking_ones_are_found_in_order_of_ending(make);
+}
+
+fn given_up_and_blocking_ones_are_found_in_order_of_ending(make: Make<'_>) {
+    let world = World::new(make);
+    let [blocking, ..] = three(&world, OnFailure::Block);
+    let plain = world.accept_plain(HOST, 3);
+    let ends = [
+        (plain[0], 20, End::Exhausted),
+        (blocking, 10, End::Failed),
+        (plain[1], 15, End::Failed),
+        (plain[2], 16, End::Delivered),
+    ];
+    let settlements = ends.map(|(id, second, end)| Settlement {
+        id,
+        verdict: Verdict::End(end),
+        at: at(second),
+        attempt: None,
+    });
+    get(world.store.settle(settlements.into(), vec![]));
+    let found = |from, limit| get(world.store.dead_letters(at(from), limit));
+    assert_eq!(found(0, 10), [blocking, plain[0]]);
+    assert_eq!(found(0, 1), [blocking]);
+    assert_eq!(
+        (found(11, 10), found(20, 10), found(21, 10)),
+        (vec![plain[0]], vec![plain[0]], vec![],)
+    );
 }
 
 fn three(world: &World, on_failure: OnFailure) -> [DeliveryId; 3] {

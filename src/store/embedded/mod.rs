@@ -403,4 +403,8 @@ impl QueryStore for EmbeddedStore {
     fn place(&self, id: DeliveryId, max: u64) -> StoreFuture<Option<Place>> {
         self.queries.ask(move |connection| query::place(connection, id, max))
     }
+
+    fn dead_letters(&self, from: Timestamp, limit: usize) -> StoreFuture<Vec<DeliveryId>> {
+        self.queries.ask(move |connection| reader::dead_letters(connection, from, limit))
+    }
 }

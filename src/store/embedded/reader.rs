@@ -14,7 +14,8 @@ use super::settle::{parse_controls, parse_name};
 use super::shared::Shared;
 use super::{codec, schema, soundness};
 use crate::model::{
-    Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Timestamp, Webhook,
+    Attempt, DeliveryId, End, HostControls, HostName, HostNumber, Pending, StoredState, Timestamp,
+    Webhook,
 };
 use crate::store::{
     HostInterval, HostRecord, LanePage, StoreError, StoreFuture, Wakeup, rows_of_each,
@@ -276,6 +277,23 @@ pub(super) fn overdue(
         named.extend(name.map(|name| (name, id)));
     }
     Ok(named)
+}
+
+/// See [`crate::store::QueryStore::dead_letters`]. Walks over dead letters alone.
+pub(super) fn dead_letters(
+    connection: &Connection,
+    from: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<DeliveryId>> {
+    let exhausted = codec::state_code(StoredState::Ended(End::Exhausted));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT id FROM delivery INDEXED BY delivery_dead WHERE state IN (3, 4, 5) AND \
+             ended >= ?1 AND (state = ?2 OR blocks = 1) ORDER BY ended, id LIMIT ?3",
+        )?
+        .query_map(params![from.as_millis(), exhausted, limit], |row| codec::id(row, 0))?
+        .collect()
 }
 
 pub(super) fn attempts(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Vec<Attempt>> {

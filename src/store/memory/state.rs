@@ -404,6 +404,16 @@ impl State {
         self.hosts.get(&number).map(|host| host.name.clone())
     }
 
+    pub(super) fn dead_letters(&self, from: Timestamp, limit: usize) -> Vec<DeliveryId> {
+        let told = |row: &&Row| row.state == StoredState::Ended(End::Exhausted) || row.blocks;
+        let rows = self.rows.values().filter(told);
+        let mut ended: Vec<(Timestamp, DeliveryId)> =
+            rows.filter_map(|row| Some((row.ended?, row.delivery.id))).collect();
+        ended.retain(|(at, _)| *at >= from);
+        ended.sort_unstable();
+        ended.into_iter().map(|(_, id)| id).take(limit).collect()
+    }
+
     pub(super) fn place(&self, id: DeliveryId, max: u64) -> Option<Place> {
         let (seq, row) = self.row(id)?;
         if matches!(row.state, StoredState::Ended(_)) {
