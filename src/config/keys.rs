@@ -207,6 +207,19 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("compose.max_hops", "webhooks to ourselves that may lead to one another", |all| {
         Slot::Whole(&mut all.compose.max_hops, 1, 64)
     }),
+    key("alerts.url", "where alerts are sent", |all| Slot::AlertUrl(&mut all.alerts.url)),
+    key("alerts.kinds", "kinds of alerts that are raised", |all| {
+        Slot::AlertKinds(&mut all.alerts.kinds)
+    }),
+    key("alerts.errors_threshold", "errors of a host in 24 h, past which they are told", |all| {
+        Slot::Whole(&mut all.alerts.errors_threshold, 1, 1_000_000_000)
+    }),
+    key("alerts.once_a_day", "kinds that are raised at most once a day a host", |all| {
+        Slot::AlertKinds(&mut all.alerts.once_a_day)
+    }),
+    key("alerts.per_minute", "alerts of a kind within a minute; more are counted", |all| {
+        Slot::Whole(&mut all.alerts.per_minute, 1, 10_000)
+    }),
     key("vault.key", "seals stored secrets", |all| Slot::VaultKey(&mut all.vault.key)),
     key("vault.key_file", "file that holds vault.key", |all| Slot::File(&mut all.vault.key_file)),
     key("vault.old_keys", "keys that sealed what is stored before", |all| {

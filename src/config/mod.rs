@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+mod alerts;
 mod combine;
 mod egress;
 mod front;
@@ -23,6 +24,7 @@ mod slot;
 pub mod units;
 mod vault_key;
 
+pub use alerts::Alerts;
 pub(crate) use egress::percent_decode;
 pub use egress::{HostList, Proxy, ProxyDns, ProxyScheme, Source};
 pub use hidden::Hidden;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub delivery: Delivery,
     /// `[compose]`
     pub compose: Compose,
+    /// `[alerts]`
+    pub alerts: Alerts,
     /// `[retry]`, `[health]`, `[limits]`, `[signing]`: what one host may have otherwise.
     pub rules: HostRules,
     /// `[hosts."NAME"]`: each with what is set there laid over the general rules. Keys are host
@@ -410,6 +414,7 @@ impl Default for Settings {
             },
             delivery: Delivery { ttl: Duration::from_secs(72 * 3600) },
             compose: Compose { own_hosts: Vec::new(), max_hops: 8 },
+            alerts: Alerts::default(),
             rules: HostRules::default(),
             hosts: BTreeMap::new(),
             secrets: BTreeMap::new(),

@@ -11,8 +11,8 @@ use super::egress::{self, HostList, Proxy, ProxyDns, Source};
 use super::front::{client_auth, nets, origins};
 use super::seeing::endpoint;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
-use super::{ClientAuth, LogFormat, Roots, StoreKind, VaultKey};
-use crate::model::HostName;
+use super::{ClientAuth, LogFormat, Roots, StoreKind, VaultKey, alerts};
+use crate::model::{AlertKind, HostName};
 
 /// Says of an optional value that there is none, also where the general rules set one.
 pub(super) const NONE: &str = "none";
@@ -96,6 +96,9 @@ pub(super) enum Slot<'a> {
     File(&'a mut Option<PathBuf>),
     VaultKey(&'a mut Option<VaultKey>),
     VaultKeys(&'a mut Vec<VaultKey>),
+    /// Where alerts are sent, or none.
+    AlertUrl(&'a mut Option<String>),
+    AlertKinds(&'a mut Vec<AlertKind>),
     /// The base URL of a collector of traces, or none.
     Endpoint(&'a mut Option<String>),
     /// Known, but of no use in this version: what is wrong and what to do instead.
@@ -174,6 +177,8 @@ impl Slot<'_> {
             Slot::SecretName(_) => {
                 format!("write the name of an entry of [secrets], or \"{NONE}\"")
             }
+            Slot::AlertUrl(_) => format!("write a URL of http or https, or \"{NONE}\""),
+            Slot::AlertKinds(_) => alerts::wants_kinds(),
             Slot::File(_) => format!("write the path of a file, or \"{NONE}\""),
             Slot::VaultKey(_) => {
                 format!("write what `hostline secrets new-key` prints, or \"{NONE}\"")
@@ -253,6 +258,8 @@ impl Slot<'_> {
             Slot::Source(place) => *place = egress::source(value)?,
             Slot::NameServers(place) => *place = egress::name_servers(value)?,
             Slot::SecretName(place) => *place = secret_name(value)?,
+            Slot::AlertUrl(place) => *place = alerts::url(value)?,
+            Slot::AlertKinds(place) => *place = alerts::kinds(value)?,
             Slot::File(place) if is_none(value) => *place = None,
             Slot::File(place) => *place = Some(path(value)?),
             Slot::VaultKey(place) if is_none(value) => *place = None,
@@ -315,8 +322,10 @@ impl Slot<'_> {
             Slot::ProxyDns(ProxyDns::Remote) => "remote".into(),
             Slot::Source(place) => egress::show_source(**place),
             Slot::NameServers(place) => egress::show_name_servers(place),
-            Slot::SecretName(place) => place.as_deref().unwrap_or(NONE).into(),
-            Slot::Endpoint(place) => place.as_deref().unwrap_or(NONE).into(),
+            Slot::SecretName(place) | Slot::Endpoint(place) | Slot::AlertUrl(place) => {
+                place.as_deref().unwrap_or(NONE).into()
+            }
+            Slot::AlertKinds(place) => alerts::show_kinds(place),
             Slot::File(place) => {
                 place.as_ref().map_or(NONE.into(), |path| path.display().to_string().into())
             }

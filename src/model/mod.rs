@@ -1,5 +1,6 @@
 //! The nouns: plain data that every other room speaks of. No I/O, no clock, no rules.
 
+pub mod alert;
 pub mod attempt;
 pub mod delivery;
 pub mod host;
@@ -11,6 +12,7 @@ pub mod webhook;
 pub mod word;
 pub mod workspace;
 
+pub use alert::AlertKind;
 pub use attempt::{Answer, Attempt, Outcome, Timings};
 pub use delivery::{
     Delivery, End, Metadata, OnFailure, Pending, Priority, Provenance, Settlement, StoredState,
