@@ -90,8 +90,12 @@ pub struct HostActor {
     saved: Moment,
     unsaved: bool,
     noted: HostCondition,
+    /// Whether it was last told that the host is ill.
+    ill: bool,
     candidate: Option<(HostCondition, Now, String)>,
     bytes: usize,
+    /// Attempts that ended in an error since it was told of last.
+    errors: u32,
     /// Messages from the router that were handled, to agree on a stop.
     received: u64,
     stopped: bool,
@@ -134,8 +138,10 @@ impl HostActor {
             saved: now,
             unsaved: false,
             noted: HostCondition::Healthy,
+            ill: false,
             candidate: None,
             bytes: 0,
+            errors: 0,
             received: 0,
             stopped: false,
             shard,
@@ -189,7 +195,12 @@ impl HostActor {
                     self.fetch(ids, context);
                     return None;
                 }
-                Step::Expire(entry) => self.end(entry.id, End::Expired, now, context),
+                Step::Expire(entry) => {
+                    if entry.ordered {
+                        self.shard.recorder.tell_of(entry.id);
+                    }
+                    self.end(entry.id, End::Expired, now, context);
+                }
                 Step::WaitUntil(moment) => return Some(moment),
                 Step::Idle => return None,
             }
@@ -233,6 +244,7 @@ impl HostActor {
             (Verdict::End(_), _) => Kind::Dead,
         };
         self.tally.count(kind, timings.total_us, now);
+        self.errors += u32::from(outcome.status().is_some_and(|status| status >= 400));
         self.usage.count(ruling.lane, ruling.campaign.as_ref(), kind, now);
         let counters = &self.shard.counters;
         counters.attempts.fetch_add(1, Ordering::Relaxed);

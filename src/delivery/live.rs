@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 
 use crate::delivery::engine::{Cancelled, Engine, Explanation, WaitReason};
 use crate::delivery::explain::PLACE_MAX;
+use crate::delivery::facts::Facts;
 use crate::delivery::feeder::Feeder;
 use crate::delivery::host::HostCommand;
 use crate::delivery::router::{Broadcast, Command};
@@ -41,6 +42,11 @@ impl LiveEngine {
     /// An engine over running routers.
     pub fn new(around: Surroundings, feeder: Arc<Feeder>) -> Self {
         Self(Arc::new(Parts { around, feeder, stopping: AtomicBool::new(false) }))
+    }
+
+    /// Where it tells what happens to hosts and deliveries.
+    pub fn facts(&self) -> &Arc<Facts> {
+        self.0.around.registry.facts()
     }
 
     /// From now on triggers are refused.

@@ -6,6 +6,7 @@ mod dial;
 pub mod egress;
 pub mod engine;
 mod explain;
+pub mod facts;
 pub mod feeder;
 pub mod guard;
 #[doc(hidden)] // reached by the fuzzing of tests/fuzzing

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use actix::Addr;
 
+use crate::delivery::facts::{Fact, Facts};
 use crate::delivery::host::{Committed, HostActor, Ledger};
 use crate::delivery::shard::ArbiterCounters;
-use crate::model::{HostNumber, Pending, Settlement};
+use crate::model::{DeliveryId, HostNumber, Pending, Settlement};
 use crate::store::{HostUpdate, Store, StoreError};
 
 /// Outcomes that one shard may hold uncommitted. At 20,000 outcomes a second this is half a second
@@ -29,6 +30,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub struct Recorder {
     store: Arc<dyn Store>,
     counters: Arc<ArbiterCounters>,
+    /// Hears of dead letters.
+    facts: Arc<Facts>,
     batch: RefCell<Batch>,
     flushing: Cell<bool>,
     /// The store is closed: what would be sent could not be recorded.
@@ -42,6 +45,8 @@ struct Batch {
     settlements: Vec<Settlement>,
     updates: HashMap<HostNumber, HostUpdate>,
     owners: HashMap<HostNumber, Owner>,
+    /// Settled in this batch, and to be told of once they are durable.
+    told: Vec<DeliveryId>,
 }
 
 /// The actor that made a decision.
@@ -54,10 +59,15 @@ pub struct Owner {
 
 impl Recorder {
     /// An empty recorder.
-    pub fn new(store: Arc<dyn Store>, counters: Arc<ArbiterCounters>) -> Rc<Self> {
+    pub fn new(
+        store: Arc<dyn Store>,
+        counters: Arc<ArbiterCounters>,
+        facts: Arc<Facts>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             store,
             counters,
+            facts,
             batch: RefCell::default(),
             flushing: Cell::new(false),
             closed: Cell::new(false),
@@ -85,6 +95,11 @@ impl Recorder {
             batch.settlements.push(settlement);
         }
         self.flush_soon();
+    }
+
+    /// The delivery that is settled next is told of as a dead letter, once it is durable.
+    pub fn tell_of(&self, id: DeliveryId) {
+        self.batch.borrow_mut().told.push(id);
     }
 
     /// Takes a host's state and changes of condition.
@@ -162,6 +177,9 @@ impl Recorder {
         self.count();
         // A repeated settle does not name again what an earlier try released.
         tell(&batch.settlements, released, batch.owners, told);
+        if !batch.told.is_empty() {
+            self.facts.tell(Fact::DeadLetters(batch.told));
+        }
         true
     }
 }

@@ -285,7 +285,11 @@ impl Actor for Router {
 
     fn started(&mut self, context: &mut Context<Self>) {
         context.set_mailbox_capacity(MAILBOX);
-        let recorder = Recorder::new(self.around.store.clone(), self.counters.clone());
+        let recorder = Recorder::new(
+            self.around.store.clone(),
+            self.counters.clone(),
+            self.around.registry.facts().clone(),
+        );
         self.shard = Some(Rc::new(Shard {
             around: self.around.clone(),
             arbiter: self.arbiter,

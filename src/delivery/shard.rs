@@ -11,6 +11,7 @@ use dashmap::DashMap;
 
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::delivery::facts::Facts;
 use crate::delivery::recorder::Recorder;
 use crate::delivery::router::Router;
 use crate::delivery::sender::Sender;
@@ -28,6 +29,7 @@ pub type SenderFactory = Arc<dyn Fn(&HostName) -> Rc<dyn Sender> + Send + Sync>;
 #[derive(Default)]
 pub struct Registry {
     hosts: DashMap<HostName, HostSnapshot>,
+    facts: Arc<Facts>,
 }
 
 impl Registry {
@@ -39,6 +41,11 @@ impl Registry {
     /// A host actor is no more.
     pub fn withdraw(&self, host: &HostName) {
         self.hosts.remove(host);
+    }
+
+    /// Where host actors and recorders tell what happened.
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
     }
 
     /// All snapshots.

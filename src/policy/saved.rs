@@ -89,6 +89,11 @@ impl Saved {
         *self == Self { at: self.at, lane: self.lane, ..Self::default() }
     }
 
+    /// Whether the host was left alone or probed after failures.
+    pub fn is_ill(&self) -> bool {
+        self.cooling.is_some() || self.probing
+    }
+
     fn left(&self, remaining_ms: u64, now: Now) -> Duration {
         let passed = Timestamp::from_millis(self.at).until(now.wall);
         Duration::from_millis(remaining_ms).saturating_sub(passed).min(LEFT_MAX)

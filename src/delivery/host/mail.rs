@@ -31,6 +31,7 @@ impl Handler<Remembered> for HostActor {
             self.state.restore(&saved, now);
             // The interval was opened before; it is not opened again.
             self.noted = self.state.standing(now).condition;
+            self.ill = self.state.is_ill();
         }
         self.remembered = true;
         self.pump(context);
@@ -93,6 +94,11 @@ impl Handler<AttemptFinished> for HostActor {
             self.ledger.leave(id, (ruling.lane, key));
         }
         self.unsaved = true;
+        if let Verdict::End(end) = verdict
+            && (end == End::Exhausted || (ruling.ordered && end.is_dead_letter()))
+        {
+            self.shard.recorder.tell_of(id);
+        }
         let settlement = Settlement { id, verdict, at: now.wall, attempt: Some(attempt) };
         self.settle(settlement, context);
         self.pump(context);
@@ -172,6 +178,10 @@ impl Handler<HostCommand> for HostActor {
             HostCommand::Expire(ids) => {
                 for id in ids {
                     if !self.state.is_in_flight(id) && !self.ledger.holds(id) {
+                        // One that is parked is not in the window, and has a key.
+                        if self.state.queue().get(id).is_none_or(|entry| entry.ordered) {
+                            self.shard.recorder.tell_of(id);
+                        }
                         self.end(id, End::Expired, now, context);
                     }
                 }

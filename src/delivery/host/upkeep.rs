@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::{AsyncContext, Context};
 
 use super::{BREATHER, HostActor};
+use crate::delivery::facts::Fact;
 use crate::delivery::router::HostIdle;
 use crate::delivery::snapshot::HostCondition;
 use crate::delivery::view;
@@ -34,6 +35,7 @@ impl HostActor {
     /// Notes changes of condition, saves and publishes. Answers when to come back for it.
     pub(super) fn chores(&mut self, standing: &Standing, now: Now) -> Option<Moment> {
         let changes = self.note_condition(standing, now);
+        self.tell_of_health(now);
         let changed = !changes.is_empty();
         self.touched |= standing.condition != self.shown;
         // A stop waits for what is in flight, and would not wait a second for its lesson.
@@ -89,8 +91,32 @@ impl HostActor {
         }
         self.saved = now.moment;
         self.unsaved = false;
+        if self.errors > 0 {
+            let count = std::mem::take(&mut self.errors);
+            self.tell(Fact::Errors { host: self.name.clone(), count });
+        }
         let saved = self.state.save(now).to_json();
         self.shard.recorder.update(HostUpdate { host: self.number, saved, changes });
+    }
+
+    /// Tells that the host fell ill or is well again.
+    fn tell_of_health(&mut self, now: Now) {
+        if !self.remembered || self.state.is_ill() == self.ill {
+            return;
+        }
+        self.ill = self.state.is_ill();
+        let (host, at) = (self.name.clone(), now.wall);
+        self.tell(match self.state.illness() {
+            Some((reason, until)) => {
+                let until = until.map(|until| now.wall_of(until));
+                Fact::FellIll { host, reason, at, until }
+            }
+            None => Fact::Recovered { host, at },
+        });
+    }
+
+    fn tell(&self, fact: Fact) {
+        self.shard.around.registry.facts().tell(fact);
     }
 
     /// Closes the connections of a host that has had nothing to send for as long as they are kept:

@@ -151,6 +151,20 @@ impl HostState {
         Some(held(WaitReason::Budget, Cause::Static, Some(ready), words))
     }
 
+    /// Whether the host is left alone after failures, or being probed after that.
+    pub fn is_ill(&self) -> bool {
+        self.vitals.gate != Gate::Open
+    }
+
+    /// Why it is ill, and until when it is left alone; `None` when it is not.
+    pub fn illness(&self) -> Option<(String, Option<Moment>)> {
+        match &self.vitals.gate {
+            Gate::Open => None,
+            Gate::Cooling { until, reason } => Some((reason.clone(), Some(*until))),
+            Gate::Probing { .. } => Some(("it is being probed".to_owned(), None)),
+        }
+    }
+
     /// The host's condition now.
     pub fn standing(&mut self, now: Now) -> Standing {
         let hold = self.hold(now.moment);
