@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix::{Actor, Arbiter};
 
 use crate::access::{Access, USES_EVERY};
+use crate::alerts::Alerts;
 use crate::api;
 use crate::clock::Clock;
 use crate::config::{Settings, StoreKind};
@@ -356,6 +357,13 @@ impl Front {
         let admin = addresses.get(1).copied();
         let handle = server.handle();
         actix_rt::spawn(server);
+        let alerts = Alerts::new(
+            composers.clone(),
+            running.store.clone(),
+            running.settings.clone(),
+            running.clock.clone(),
+        );
+        actix_rt::spawn(alerts.run(running.engine.facts().clone()));
         actix_rt::spawn(composers.conduct());
         let keeping = access.clone();
         actix_rt::spawn(async move {

@@ -18,6 +18,7 @@ pub mod vault;
 pub mod delivery;
 
 pub mod admission;
+pub mod alerts;
 pub mod compose;
 
 pub mod access;

@@ -43,6 +43,20 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "alerts",
+        &[
+            "alerts",
+            "compose",
+            "admission",
+            "model",
+            "policy",
+            "clock",
+            "config",
+            "store",
+            "delivery",
+        ],
+    ),
+    (
         "access",
         &[
             "access",

@@ -80,6 +80,27 @@ pub(super) fn of_activity(kind: &str, status: Option<u16>) -> (&'static str, &'s
             "webhooks to this server led to one another for too long",
             "find the canvas or campaign that calls itself, and give it a condition that ends",
         ),
+        ("host_unhealthy", _) => (
+            "the host failed so often that nothing is sent to it for a while; it is probed then",
+            "look at the errors of the host and tell its owner; nothing is lost meanwhile",
+        ),
+        ("host_recovered", _) => ("the host is well again, and what waited goes out", "nothing"),
+        ("endpoint_errors", _) => (
+            "the host ended more attempts with an error within 24 hours than the threshold",
+            "look at the errors of the host by status; correct or pause what calls it",
+        ),
+        ("ordering_key_blocked", _) => (
+            "a delivery ended without success and holds back those behind it in its ordering key",
+            "redrive it, cancel it, or skip it, and the key goes on",
+        ),
+        ("delivery_exhausted", _) => (
+            "all retries of a delivery were used up",
+            "look at its last attempt; redrive it once the receiver is well",
+        ),
+        ("alerts_left_out", _) => (
+            "more happened within a minute than alerts are raised of",
+            "look at the list of hosts; raise alerts.per_minute if all should be told",
+        ),
         ("expired", _) => (
             "it was not delivered before its expiry",
             "look at the state of its host; redrive it once the host answers",

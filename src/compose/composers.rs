@@ -54,6 +54,16 @@ impl Composers {
         }
     }
 
+    /// What lets their triggers in, for the default workspace.
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+
+    /// Numbers of the workspaces whose composers are open.
+    pub fn numbers(&self) -> Vec<u32> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
     /// The composer of a workspace; `None` when it is not open.
     pub fn of(&self, workspace: u32) -> Option<Arc<Composer>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).get(&workspace).cloned()
