@@ -15,6 +15,8 @@ mod events;
 #[allow(dead_code)]
 #[path = "front/faults.rs"]
 mod faults;
+#[path = "composition/figures.rs"]
+mod figures;
 #[allow(dead_code)]
 #[path = "front/house.rs"]
 mod house;

@@ -3,6 +3,8 @@
 
 mod activity;
 mod catalog;
+mod csv;
+mod dry_run;
 mod events;
 mod preview;
 mod recipients;
@@ -42,5 +44,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::get().to(schedules::show))
                 .route(web::delete().to(schedules::cancel)),
         )
-        .service(resource("/v1/activity", "GET").route(web::get().to(activity::list)));
+        .service(resource("/v1/activity", "GET").route(web::get().to(activity::list)))
+        .service(resource("/v1/activity/groups", "GET").route(web::get().to(activity::groups)))
+        .service(resource("/v1/reports", "GET").route(web::get().to(reports::reports)));
 }

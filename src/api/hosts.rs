@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::caller::Asking;
+use super::noting::note;
 use super::problem::Problem;
 use super::request::{Params, host_name, json, read_json, read_json_or_nothing};
 use crate::delivery::{HostCondition, HostSnapshot};
@@ -373,7 +374,9 @@ pub(super) async fn pause(
         controls.paused = true;
         controls.reason = reason.or(controls.reason.take());
     };
-    control(&api, name, change).await
+    let answer = control(&api, name.clone(), change).await?;
+    note(&api, name, "host_paused").await;
+    Ok(answer)
 }
 
 /// Ends a pause and a drain.
@@ -389,7 +392,9 @@ pub(super) async fn resume(
         let policy = std::mem::take(&mut controls.policy);
         *controls = HostControls { policy, ..HostControls::default() };
     };
-    control(&api, name, change).await
+    let answer = control(&api, name.clone(), change).await?;
+    note(&api, name, "host_resumed").await;
+    Ok(answer)
 }
 
 /// Takes nothing new for a host; what is queued goes out.
@@ -401,7 +406,9 @@ pub(super) async fn drain(
 ) -> Result<HttpResponse, Problem> {
     let name = host_name(&host)?;
     let Nothing {} = read_json_or_nothing(&request, payload).await?;
-    control(&api, name, |controls| controls.draining = true).await
+    let answer = control(&api, name.clone(), |controls| controls.draining = true).await?;
+    note(&api, name, "host_drained").await;
+    Ok(answer)
 }
 
 /// Cancels all that is owed to a host.
@@ -416,6 +423,7 @@ pub(super) async fn purge(
     let name = find(&api, name).await?.name;
     // The default workspace is the operators': it empties the queue for all.
     let purged = api.engine.purge(name.clone(), api.guest()).await?;
+    note(&api, name.clone(), "host_purged").await;
     Ok(json(StatusCode::OK, &serde_json::json!({ "host": name, "purged": purged })))
 }
 

@@ -81,25 +81,38 @@ pub(super) fn of_activity(kind: &str, status: Option<u16>) -> (&'static str, &'s
             "find the canvas or campaign that calls itself, and give it a condition that ends",
         ),
         ("host_unhealthy", _) => (
-            "the host failed so often that nothing is sent to it for a while; it is probed then",
-            "look at the errors of the host and tell its owner; nothing is lost meanwhile",
+            "most attempts at this host failed, so that nothing is sent to it for a while",
+            "nothing, if it recovers; else look at the groups of the activity log for its host, \
+             and tell the receiver's owner",
         ),
-        ("host_recovered", _) => ("the host is well again, and what waited goes out", "nothing"),
+        ("host_recovered", _) => (
+            "the host answers again; what waited is sent",
+            "nothing; redrive what had ended meanwhile",
+        ),
+        ("host_paused", _) => (
+            "an operator has stopped sending to this host; what comes in waits",
+            "resume the host once the reason is gone",
+        ),
+        ("host_resumed", _) => ("an operator lets this host be sent to again", "nothing"),
+        ("host_drained", _) => (
+            "an operator takes nothing new for this host; what was queued goes out",
+            "resume the host once the reason is gone",
+        ),
+        ("host_purged", _) => (
+            "all that was owed to this host was cancelled",
+            "nothing, if that was meant; else redrive what was cancelled",
+        ),
         ("endpoint_errors", _) => (
             "the host ended more attempts with an error within 24 hours than the threshold",
             "look at the errors of the host by status; correct or pause what calls it",
         ),
-        ("ordering_key_blocked", _) => (
-            "a delivery ended without success and holds back those behind it in its ordering key",
-            "redrive it, cancel it, or skip it, and the key goes on",
-        ),
-        ("delivery_exhausted", _) => (
-            "all retries of a delivery were used up",
-            "look at its last attempt; redrive it once the receiver is well",
-        ),
         ("alerts_left_out", _) => (
             "more happened within a minute than alerts are raised of",
             "look at the list of hosts; raise alerts.per_minute if all should be told",
+        ),
+        ("key_blocked", _) => (
+            "a delivery ended without success, and those behind it with the same ordering key wait",
+            "redrive, cancel or skip the delivery that is named",
         ),
         ("expired", _) => (
             "it was not delivered before its expiry",

@@ -14,6 +14,7 @@ mod keys;
 mod listener;
 mod meaning;
 mod metrics;
+mod noting;
 mod page;
 mod problem;
 mod redrives;

@@ -120,6 +120,8 @@ pub const ROUTES: &[Row] = &[
     ("DELETE", "/v1/recipients/{external_id}", RECIPIENTS_WRITE),
     ("GET", "/v1/recipients/{external_id}/export", RECIPIENTS_READ),
     ("GET", "/v1/activity", REPORTS_READ),
+    ("GET", "/v1/activity/groups", REPORTS_READ),
+    ("GET", "/v1/reports", REPORTS_READ),
     ("GET", "/v1/secrets", SECRETS_READ),
     ("POST", "/v1/secrets", SECRETS_WRITE),
     ("GET", "/v1/secrets/{name}", SECRETS_READ),

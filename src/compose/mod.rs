@@ -52,7 +52,7 @@ pub use self::preview::{
     DryRun, DryRunHost, NotRendered, Previewed, Sample, SampleRecipient, Tested,
 };
 pub use self::recipients::{AttributeWrite, Export, Recipient};
-pub use self::reports::{Figures, HourFigures, PartFigures, Report};
+pub use self::reports::{About, Report, ReportFigures, Span};
 pub use self::schedules::{Run, Scheduled, ScheduledWhat};
 pub use self::send::{Send, SendRecipient, SendTo, SendWhat};
 use self::stripes::Stripes;

@@ -332,7 +332,7 @@ pub struct Export {
     /// The newest deliveries, without their bodies.
     pub deliveries: Vec<DeliveryRecord>,
     /// The newest entries of the activity log.
-    pub activity: Vec<crate::store::Activity>,
+    pub activity: Vec<crate::store::Logged>,
 }
 
 /// A profile while it is being changed.

@@ -120,6 +120,9 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("auth.requests_per_second", "requests a second of a key without its own rate", |all| {
         Slot::Rate(&mut all.auth.requests_per_second, 1_000_000.0)
     }),
+    key("auth.audit_retention", "how long the audit log is kept", |all| {
+        Slot::Duration(&mut all.auth.audit_retention, HOUR, 3650 * DAY)
+    }),
     key("store.kind", "which engine keeps the data", |all| Slot::Kind(&mut all.store.kind)),
     key("store.path", "directory of the embedded store", |all| Slot::Path(&mut all.store.path)),
     key("store.url", "PostgreSQL URL", |_| {
@@ -219,6 +222,18 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     }),
     key("alerts.per_minute", "alerts of a kind within a minute; more are counted", |all| {
         Slot::Whole(&mut all.alerts.per_minute, 1, 10_000)
+    }),
+    key("reports.minutes", "how long points of a minute are kept", |all| {
+        Slot::Duration(&mut all.reports.minutes, HOUR, 30 * DAY)
+    }),
+    key("reports.hours", "how long points of an hour are kept", |all| {
+        Slot::Duration(&mut all.reports.hours, DAY, 400 * DAY)
+    }),
+    key("reports.days", "how long points of a day are kept", |all| {
+        Slot::Duration(&mut all.reports.days, DAY, 3650 * DAY)
+    }),
+    key("activity.retention", "how long the activity log is kept", |all| {
+        Slot::Duration(&mut all.activity.retention, HOUR, 3650 * DAY)
     }),
     key("vault.key", "seals stored secrets", |all| Slot::VaultKey(&mut all.vault.key)),
     key("vault.key_file", "file that holds vault.key", |all| Slot::File(&mut all.vault.key_file)),

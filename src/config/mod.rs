@@ -13,6 +13,7 @@ mod combine;
 mod egress;
 mod front;
 mod hidden;
+mod kept;
 mod keys;
 mod layers;
 mod load;
@@ -28,6 +29,7 @@ pub use alerts::Alerts;
 pub(crate) use egress::percent_decode;
 pub use egress::{HostList, Proxy, ProxyDns, ProxyScheme, Source};
 pub use hidden::Hidden;
+pub use kept::{ActivityLog, Reports};
 pub use load::{Effective, Flag, Loaded, Sources, known_keys, load};
 pub use problem::{ConfigErrors, Origin, Problem};
 pub use secret::{Secret, SecretError, SigningMeans, VerifyKey, parse_secret, parse_verify_key};
@@ -52,6 +54,10 @@ pub struct Settings {
     pub compose: Compose,
     /// `[alerts]`
     pub alerts: Alerts,
+    /// `[reports]`
+    pub reports: Reports,
+    /// `[activity]`
+    pub activity: ActivityLog,
     /// `[retry]`, `[health]`, `[limits]`, `[signing]`: what one host may have otherwise.
     pub rules: HostRules,
     /// `[hosts."NAME"]`: each with what is set there laid over the general rules. Keys are host
@@ -348,6 +354,8 @@ pub struct Auth {
     pub max_failures: u32,
     /// Requests a second of a key that was given no rate of its own; `None` means no limit.
     pub requests_per_second: Option<f64>,
+    /// How long the audit log is kept.
+    pub audit_retention: Duration,
 }
 
 impl Default for Settings {
@@ -428,7 +436,10 @@ impl Default for Settings {
                 hosts: Vec::new(),
                 max_failures: 10,
                 requests_per_second: None,
+                audit_retention: Duration::from_secs(400 * 86_400),
             },
+            reports: Reports::default(),
+            activity: ActivityLog::default(),
         }
     }
 }

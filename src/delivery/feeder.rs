@@ -15,7 +15,7 @@ use crate::delivery::host::HostCommand;
 use crate::delivery::router::{Command, Missed, Route, Router, Wake};
 use crate::delivery::shard::{ArbiterCounters, Surroundings};
 use crate::model::{DeliveryId, HostName, HostNumber, Pending};
-use crate::store::{PendingSink, StoreError};
+use crate::store::{Kept, PendingSink, StoreError};
 
 mod parking {
     //! A mutex that is never poisoned: what it guards is a hint.
@@ -47,6 +47,9 @@ const RESCAN_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Rows that one sweep deletes: larger ones were measured to hold up accepting.
 const SWEEP_MAX: usize = 200;
+/// How often what commits counted is added to the reports: seldom enough that a host that is called
+/// all the time is added up before its rows are touched.
+const FOLD_EVERY: Duration = Duration::from_secs(10);
 /// Pause between sweeps while there are more to come.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 
@@ -118,6 +121,7 @@ impl Feeder {
             (EXPIRE_EVERY, Chore::Expire),
             (RESCAN_EVERY, Chore::Rescan),
             (SWEEP_EVERY, Chore::Sweep),
+            (FOLD_EVERY, Chore::Fold),
         ];
         let tasks = chores.map(|(every, chore)| {
             let (feeder, around) = (self.clone(), around.clone());
@@ -144,7 +148,11 @@ impl Feeder {
             Chore::Rescan => {
                 self.wake_all(around).await?;
             }
-            Chore::Sweep => sweep(around).await?,
+            Chore::Sweep => {
+                sweep(around).await?;
+                forget(around).await?;
+            }
+            Chore::Fold => while around.store.fold().await? {},
         }
         Ok(())
     }
@@ -186,6 +194,7 @@ enum Chore {
     Expire,
     Rescan,
     Sweep,
+    Fold,
 }
 
 async fn sweep(around: &Surroundings) -> Result<(), StoreError> {
@@ -201,6 +210,22 @@ async fn sweep(around: &Surroundings) -> Result<(), StoreError> {
         }
         actix_rt::time::sleep(SWEEP_PAUSE).await;
     }
+}
+
+/// Deletes what reports and logs keep no longer.
+async fn forget(around: &Surroundings) -> Result<(), StoreError> {
+    let settings = &around.settings;
+    let kept = Kept {
+        minutes: settings.reports.minutes,
+        hours: settings.reports.hours,
+        days: settings.reports.days,
+        activity: settings.activity.retention,
+        audit: settings.auth.audit_retention,
+    };
+    while around.store.forget(kept, around.clock.wall(), SWEEP_MAX).await? {
+        actix_rt::time::sleep(SWEEP_PAUSE).await;
+    }
+    Ok(())
 }
 
 impl PendingSink for Feeder {

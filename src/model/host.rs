@@ -85,6 +85,13 @@ impl Serialize for HostName {
     }
 }
 
+impl<'de> Deserialize<'de> for HostName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        HostName::parse(&text).ok_or_else(|| serde::de::Error::custom("not the name of a host"))
+    }
+}
+
 /// What an operator asked of a host; kept over restarts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,12 +1,14 @@
 //! The law of the store as claims that every engine is held to. Each claim is a function named
 //! after what it holds; `exercise` runs them all, each on a fresh store.
 
+mod activity;
 mod deliveries;
 mod hosts;
 mod keys;
 mod lanes;
 mod lists;
 mod records;
+mod reports;
 mod world;
 
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub fn exercise(make: impl Fn() -> Arc<dyn Store>) {
     hosts::exercise(&make);
     lists::exercise(&make);
     records::exercise(&make);
+    reports::exercise(&make);
+    activity::exercise(&make);
 }
 
 /// `max_pending` of the stores under exercise: small, so that a claim can reach it.

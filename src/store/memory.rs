@@ -1,7 +1,9 @@
 //! The engine that keeps nothing: plain maps behind a mutex, every future ready at once. For tests
 //! and simulation, and for trials where losing everything is wanted.
 
+mod hosts;
 mod records;
+mod reports;
 mod state;
 
 use std::ops::Bound;
@@ -17,10 +19,11 @@ use crate::model::{
     Timestamp, Webhook,
 };
 use crate::store::{
-    Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
-    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink,
-    Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts,
-    StoreError, StoreFuture, StoreHealth, StoreLimits, Wakeup, rows_of_each,
+    Acceptance, Accepted, ActivityFilter, Count, DeliveryFilter, DeliveryRecord, DeliveryStore,
+    HostInterval, HostRecord, HostStore, HostUpdate, Kept, LanePage, Logged, Page, PendingSink,
+    Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, ReportPoints,
+    ReportQuery, ReportStore, StoreCounts, StoreError, StoreFuture, StoreHealth, StoreLimits,
+    Wakeup, rows_of_each,
 };
 
 /// The engine in memory.
@@ -100,7 +103,11 @@ impl DeliveryStore for MemoryStore {
             for delivery in acceptance.deliveries {
                 state.insert(delivery, fresh);
             }
-            state.records.write((acceptance.workspace, acceptance.at), acceptance.writes);
+            let mut writes = acceptance.writes;
+            for entry in std::mem::take(&mut writes.activity) {
+                state.reports.write(acceptance.workspace, None, entry);
+            }
+            state.records.write((acceptance.workspace, acceptance.at), writes);
             if let Some(used) = acceptance.idempotency {
                 state.idempotency.insert((used.workspace, used.key.clone()), used);
             }
@@ -121,9 +128,7 @@ impl DeliveryStore for MemoryStore {
                 state.row(entry.id).is_some_and(|(_, row)| row.state == StoredState::Pending)
             });
             for update in hosts {
-                let Some(host) = state.hosts.get_mut(&update.host) else { continue };
-                host.saved = Some(update.saved);
-                update.changes.into_iter().for_each(|change| host.change_condition(change));
+                state.update(update);
             }
             Ok(released)
         })
@@ -385,19 +390,41 @@ impl RecordStore for MemoryStore {
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
         self.read(|state| state.records.tally(&subject, from, until))
     }
+}
+
+impl ReportStore for MemoryStore {
+    fn report(&self, query: ReportQuery) -> StoreFuture<ReportPoints> {
+        self.read(|state| state.reports.report(&query))
+    }
+
+    fn fold(&self) -> StoreFuture<bool> {
+        self.read(|_| false)
+    }
+
+    fn forget(&self, kept: Kept, now: Timestamp, _limit: usize) -> StoreFuture<bool> {
+        self.write(|state, _| {
+            state.records.forget(now.minus(kept.days), now.minus(kept.audit));
+            state.reports.forget(kept, now);
+            Ok(false)
+        })
+    }
 
     fn activity(
         &self,
         filter: ActivityFilter,
         after: Option<String>,
         limit: usize,
-    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>> {
-        let below = match after.map(|text| text.parse::<usize>()) {
-            None => usize::MAX,
+    ) -> BoxFuture<'static, Result<Page<Logged>, QueryError>> {
+        let below = match after.map(|text| text.parse::<u64>()) {
+            None => u64::MAX,
             Some(Ok(number)) => number,
             Some(Err(_)) => return future::ready(Err(QueryError::BadCursor)).boxed(),
         };
-        let page = self.read(move |state| state.records.activity(&filter, below, limit));
+        let page = self.read(move |state| state.reports.activity(&filter, below, limit));
         page.map(|page| page.map_err(QueryError::from)).boxed()
+    }
+
+    fn logged(&self, filter: ActivityFilter, limit: usize) -> StoreFuture<(Vec<Logged>, bool)> {
+        self.read(|state| state.reports.logged(&filter, limit))
     }
 }

@@ -9,8 +9,11 @@ mod audit;
 pub mod conformance;
 pub mod embedded;
 mod error;
+mod figures;
+mod lanes;
 pub mod memory;
 mod records;
+mod reports;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +24,15 @@ use serde::Serialize;
 
 pub use self::audit::{AUDIT_OF_ALL, AuditEntry, audit_of, audit_up_to};
 pub use self::error::{QueryError, StoreError};
+pub use self::figures::{DEFERRED_AFTER_MS, Figures, Word};
+pub(crate) use self::lanes::rows_of_each;
+pub use self::lanes::{LanePage, PAGE_ROWS};
 pub use self::records::{
-    Activity, ActivityFilter, Count, CountKey, Expect, Record, RecordKind, RecordStore,
-    RecordWrite, Writes, hour_of,
+    Count, CountKey, Expect, Record, RecordKind, RecordStore, RecordWrite, Writes, hour_of,
+};
+pub use self::reports::{
+    Activity, ActivityFilter, Kept, Logged, POINTS_MAX, ReportPoints, ReportQuery, ReportStore,
+    Step, Subject,
 };
 use crate::model::{
     Attempt, Delivery, DeliveryId, HostControls, HostName, HostNumber, Pending, Provenance,
@@ -227,25 +236,6 @@ pub struct HostInterval {
     pub to: Option<Timestamp>,
 }
 
-/// The first pending deliveries of one lane of a host.
-#[derive(Clone, Debug)]
-pub struct LanePage {
-    /// The workspace's number.
-    pub lane: u32,
-    /// In `(due, seq)` order.
-    pub rows: Vec<Pending>,
-    /// Whether more may be behind them.
-    pub full: bool,
-}
-
-/// Rows that a page of many lanes has in all, unless each has but one.
-pub const PAGE_ROWS: usize = 10_000;
-
-/// How many rows each of `lanes` shows in one page of at most `limit` rows a lane.
-pub(crate) fn rows_of_each(lanes: usize, limit: usize) -> usize {
-    (limit.max(PAGE_ROWS) / lanes.max(1)).clamp(1, limit.max(1))
-}
-
 /// A host that has pending work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wakeup {
@@ -441,9 +431,9 @@ pub struct Place {
 }
 
 /// All of it: what one engine implements.
-pub trait Store: DeliveryStore + HostStore + QueryStore + RecordStore {}
+pub trait Store: DeliveryStore + HostStore + QueryStore + RecordStore + ReportStore {}
 
-impl<T: DeliveryStore + HostStore + QueryStore + RecordStore> Store for T {}
+impl<T: DeliveryStore + HostStore + QueryStore + RecordStore + ReportStore> Store for T {}
 
 /// Limits that every engine keeps.
 #[derive(Clone, Copy, Debug)]

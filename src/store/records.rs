@@ -1,4 +1,4 @@
-//! What composition keeps: records with a version each, counts by hour, and the activity log.
+//! What composition keeps: records with a version each, and counts by hour.
 //!
 //! One small key-value part serves templates, campaigns, canvases, recipients, journeys and
 //! schedules alike, so that an engine has one table for all of them. They are written only as part
@@ -6,11 +6,9 @@
 //! commit, and a crash leaves both or neither.
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
-use super::{Page, QueryError, StoreFuture};
-use crate::model::{DeliveryId, Timestamp};
+use super::{Activity, StoreFuture};
+use crate::model::Timestamp;
 
 /// What a record is about. The numbers are stored and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,46 +109,6 @@ pub struct Count {
     pub number: i64,
 }
 
-/// An entry of the activity log, as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Activity {
-    /// When.
-    pub at: Timestamp,
-    /// `aborted`, `render_failed`, `capped`, `loop_cut`, `failed` and so on: a closed list that
-    /// the API documents.
-    pub kind: String,
-    /// Id of the template, campaign or canvas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// A variant or step, and a template's version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<String>,
-    /// External id of the recipient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipient: Option<String>,
-    /// The delivery that it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delivery: Option<DeliveryId>,
-    /// Status of the last attempt of that delivery.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// In words.
-    pub detail: String,
-}
-
-/// Which entries of the activity log a list shows; every field narrows.
-#[derive(Clone, Debug, Default)]
-pub struct ActivityFilter {
-    /// Only of this workspace.
-    pub workspace: u32,
-    /// Only of this template, campaign or canvas.
-    pub subject: Option<String>,
-    /// Only of this kind.
-    pub kind: Option<String>,
-    /// Only of this recipient.
-    pub recipient: Option<String>,
-}
-
 /// What is written beside the deliveries of an acceptance, all or nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Writes {
@@ -195,14 +153,6 @@ pub trait RecordStore: Send + Sync + 'static {
     /// The counts of a subject in `[from, until)`, in order of hour. Subjects are ids that no two
     /// workspaces share, so that whoever may name one may see it.
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>>;
-
-    /// A page of the activity log, newest first. `limit` is 1 to 1,000.
-    fn activity(
-        &self,
-        filter: ActivityFilter,
-        after: Option<String>,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>>;
 }
 
 /// The hour that a time lies in.

@@ -115,11 +115,26 @@ async fn no_route_gives_away_what_is_of_another_workspace() {
         "recipients",
         "secrets",
         "activity",
+        "activity/groups",
         "hosts",
         "hosts?sort=-queued",
     ] {
         let answer = ask(&house, "GET", &format!("/v1/{list}"), &theirs).await;
         assert_eq!(answer.json()["data"], json!([]), "{list}: {}", answer.text);
+    }
+    for query in ["", "?host=shop.example", "?host=shop.example&by=day"] {
+        let report = ask(&house, "GET", &format!("/v1/reports{query}"), &theirs).await.json();
+        assert_eq!(
+            (&report["total"]["sent"], &report["points"]),
+            (&json!(0), &json!([])),
+            "{query}"
+        );
+    }
+    let own = ask(&house, "GET", "/v1/reports?host=shop.example", &ours).await.json();
+    assert_eq!(own["total"]["sent"], 1, "{own}");
+    for composed in ["campaign=c", "canvas=v", "template=t"] {
+        let answer = ask(&house, "GET", &format!("/v1/reports?{composed}"), &theirs).await;
+        assert_eq!(answer.status, 404, "{composed}: {}", answer.text);
     }
     for whole in ["/v1/stats", "/metrics"] {
         assert_eq!(ask(&house, "GET", whole, &theirs).await.status, 403, "{whole}");

@@ -49,11 +49,11 @@ async fn a_report_counts_by_variant_template_version_and_hour() {
         assert_eq!(first["counts"], json!({"sent": 4, "delivered": 2, "failed": 1}));
         assert_eq!(part(&report, &version(2))["counts"], json!({"sent": 3, "delivered": 3}));
         assert_eq!(part(&report, "B")["counts"], json!({"sent": 2, "delivered": 2}));
-        let by_hour = report["hours"].as_array().expect("hours");
+        let by_hour = report["points"].as_array().expect("hours");
         let words: Vec<_> = by_hour.iter().map(|hour| hour["counts"].clone()).collect();
         let second = json!({"sent": 2, "delivered": 7, "failed": 1});
         assert_eq!(words, [json!({"sent": 7}), second]);
-        let from = by_hour[1]["hour"].as_str().expect("a time");
+        let from = by_hour[1]["at"].as_str().expect("a time");
         let later = world.see(&format!("/v1/campaigns/{id}/report?from={from}")).await;
         assert_eq!(later["total"]["counts"]["sent"], 2);
         let earlier = world.see(&format!("/v1/campaigns/{id}/report?until={from}")).await;

@@ -194,12 +194,27 @@ impl RecordStore for FaultyStore {
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
         self.inner.tally(subject, from, until)
     }
+}
+
+impl ReportStore for FaultyStore {
+    fn report(&self, query: ReportQuery) -> StoreFuture<ReportPoints> {
+        self.inner.report(query)
+    }
+    fn fold(&self) -> StoreFuture<bool> {
+        self.inner.fold()
+    }
+    fn forget(&self, kept: Kept, now: Timestamp, limit: usize) -> StoreFuture<bool> {
+        self.inner.forget(kept, now, limit)
+    }
+    fn logged(&self, filter: ActivityFilter, limit: usize) -> StoreFuture<(Vec<Logged>, bool)> {
+        self.inner.logged(filter, limit)
+    }
     fn activity(
         &self,
         filter: ActivityFilter,
         after: Option<String>,
         limit: usize,
-    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>> {
+    ) -> BoxFuture<'static, Result<Page<Logged>, QueryError>> {
         self.inner.activity(filter, after, limit)
     }
 }

@@ -10,10 +10,10 @@ use hostline::model::{
 };
 use hostline::store::memory::MemoryStore;
 use hostline::store::{
-    Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
-    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink,
-    Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts,
-    StoreError, StoreFuture, StoreHealth, Wakeup,
+    Acceptance, Accepted, ActivityFilter, Count, DeliveryFilter, DeliveryRecord, DeliveryStore,
+    HostInterval, HostRecord, HostStore, HostUpdate, Kept, LanePage, Logged, Page, PendingSink,
+    Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, ReportPoints,
+    ReportQuery, ReportStore, StoreCounts, StoreError, StoreFuture, StoreHealth, Wakeup,
 };
 
 use crate::world::World;
@@ -289,12 +289,27 @@ impl RecordStore for Faulty {
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
         self.call(false, move |store| store.tally(subject, from, until))
     }
+}
+
+impl ReportStore for Faulty {
+    fn report(&self, query: ReportQuery) -> StoreFuture<ReportPoints> {
+        self.call(false, move |store| store.report(query))
+    }
+    fn fold(&self) -> StoreFuture<bool> {
+        self.call(true, move |store| store.fold())
+    }
+    fn forget(&self, kept: Kept, now: Timestamp, limit: usize) -> StoreFuture<bool> {
+        self.call(true, move |store| store.forget(kept, now, limit))
+    }
+    fn logged(&self, filter: ActivityFilter, limit: usize) -> StoreFuture<(Vec<Logged>, bool)> {
+        self.call(false, move |store| store.logged(filter, limit))
+    }
     fn activity(
         &self,
         filter: ActivityFilter,
         after: Option<String>,
         limit: usize,
-    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>> {
+    ) -> BoxFuture<'static, Result<Page<Logged>, QueryError>> {
         self.inner.activity(filter, after, limit)
     }
 }

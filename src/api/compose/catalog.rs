@@ -52,7 +52,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig, name: &'static str, kin
         config.service(
             resource(&at("/{id}/report"), "GET")
                 .app_data(web::Data::new(kind))
-                .route(web::get().to(reports::report)),
+                .route(web::get().to(reports::of_composed)),
         );
     }
     for (word, action) in actions {
@@ -72,7 +72,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig, name: &'static str, kin
     }
     if kind == Kind::Campaign {
         config.service(
-            resource(&at("/{id}/dry_run"), "POST").route(web::post().to(reports::dry_run)),
+            resource(&at("/{id}/dry_run"), "POST").route(web::post().to(super::dry_run::dry_run)),
         );
     }
 }

@@ -1,15 +1,16 @@
-//! Claims about what composition keeps: records, counts, activity.
+//! Claims about what composition keeps: records and counts.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::executor::block_on;
 
+use super::activity::{activity, entry};
 use super::world::{T0, World, at, get, tried};
 use crate::model::{Delivery, DeliveryId, End, HostName, Provenance, Verdict};
 use crate::store::{
-    Acceptance, Accepted, Activity, ActivityFilter, CountKey, DeliveryFilter, Expect, QueryError,
-    Record, RecordKind, RecordWrite, Store, Writes, hour_of,
+    Acceptance, Accepted, ActivityFilter, CountKey, DeliveryFilter, Expect, Record, RecordKind,
+    RecordWrite, Store, Writes, hour_of,
 };
 
 type Make<'a> = &'a dyn Fn() -> Arc<dyn Store>;
@@ -25,8 +26,6 @@ pub(super) fn exercise(make: Make<'_>) {
     a_repeat_after_a_lost_answer_writes_nothing_twice(make);
     counts_alone_are_kept(make);
     the_ends_of_composed_deliveries_are_counted(make);
-    an_end_without_success_is_in_the_activity_log(make);
-    the_activity_log_is_paged_newest_first_and_swept(make);
     a_composed_delivery_is_found_by_what_composed_it(make);
     workspaces_see_nothing_of_each_other(make);
 }
@@ -114,7 +113,7 @@ fn key(subject: &str, what: &str) -> CountKey {
     CountKey { subject: subject.into(), part: "A".into(), what: what.into() }
 }
 
-fn composed(world: &World, recipient: &str) -> Delivery {
+pub(super) fn composed(world: &World, recipient: &str) -> Delivery {
     let provenance = Provenance {
         campaign: Some("c1".into()),
         variant: Some("A".into()),
@@ -197,66 +196,6 @@ fn the_ends_of_composed_deliveries_are_counted(make: Make<'_>) {
     assert_eq!(rows[0].key.part, "A");
     assert!(rows.iter().all(|row| row.hour == hour_of(T0)));
     assert!(get(world.store.tally("c1".into(), at(7200), at(9000))).is_empty());
-}
-
-fn activity(world: &World, filter: ActivityFilter) -> Vec<Activity> {
-    let page = block_on(world.store.activity(filter, None, 100));
-    page.expect("the store does what it is asked").rows
-}
-
-fn an_end_without_success_is_in_the_activity_log(make: Make<'_>) {
-    let world = World::new(make);
-    let [first, second] = ["u1", "u2"].map(|recipient| accept(&world, recipient));
-    world.end(first, End::Delivered);
-    world.attempt(second, 1, Verdict::End(End::Failed));
-    let entries = activity(&world, ActivityFilter::default());
-    assert_eq!(entries.len(), 1);
-    let entry = &entries[0];
-    assert_eq!(
-        (entry.kind.as_str(), entry.delivery, entry.status),
-        ("failed", Some(second), Some(503))
-    );
-    assert_eq!((entry.recipient.as_deref(), entry.subject.as_deref()), (Some("u2"), Some("c1")));
-}
-
-fn entry(secs: u64, kind: &str, subject: &str) -> Activity {
-    Activity {
-        at: at(secs),
-        kind: kind.into(),
-        subject: Some(subject.into()),
-        part: None,
-        recipient: Some("u".into()),
-        delivery: None,
-        status: None,
-        detail: format!("at {secs}"),
-    }
-}
-
-fn the_activity_log_is_paged_newest_first_and_swept(make: Make<'_>) {
-    let world = World::new(make);
-    let entries = vec![entry(1, "aborted", "x"), entry(2, "capped", "y"), entry(3, "aborted", "x")];
-    let writes = Writes { activity: entries.clone(), ..Writes::default() };
-    get(world.store.accept(Acceptance { at: T0, writes, ..Acceptance::default() }));
-    let all: Vec<Activity> = entries.iter().rev().cloned().collect();
-    assert_eq!(activity(&world, ActivityFilter::default()), all);
-    let of = |subject: Option<&str>, kind: Option<&str>, recipient: Option<&str>| {
-        let own = |text: Option<&str>| text.map(str::to_owned);
-        let (subject, kind, recipient) = (own(subject), own(kind), own(recipient));
-        let filter = ActivityFilter { workspace: 0, subject, kind, recipient };
-        activity(&world, filter).len()
-    };
-    assert_eq!(of(Some("x"), None, None), 2);
-    assert_eq!(of(None, Some("capped"), None), 1);
-    assert_eq!(of(Some("x"), Some("capped"), None), 0);
-    assert_eq!((of(None, None, Some("u")), of(None, None, Some("v"))), (3, 0));
-    let list = |after| block_on(world.store.activity(ActivityFilter::default(), after, 2));
-    let first = list(None).expect("a page");
-    assert_eq!(first.rows, all[..2]);
-    let second = list(first.next).expect("a page");
-    assert_eq!((second.rows, second.next), (all[2..].to_vec(), None));
-    assert!(matches!(list(Some("?".into())), Err(QueryError::BadCursor)));
-    get(world.store.sweep(at(3), at(3), 100));
-    assert_eq!(activity(&world, ActivityFilter::default()), all[..1]);
 }
 
 fn a_composed_delivery_is_found_by_what_composed_it(make: Make<'_>) {

@@ -10,7 +10,9 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::activity::Notes;
 use super::codec::{self, PARKED};
+use super::counting::Deltas;
 use super::records;
 use super::shared::{Owed, Shared, Sums};
 use crate::model::{
@@ -27,6 +29,10 @@ pub(super) struct Effect {
     pub(super) named: Vec<(HostName, HostNumber)>,
     /// What composed deliveries counted, by the hour.
     tallies: Tallies,
+    /// What reports count.
+    pub(super) deltas: Deltas,
+    /// Entries of the activity log that may have company.
+    pub(super) notes: Notes,
 }
 
 /// How often something happened in an hour.
@@ -76,6 +82,8 @@ impl<'a> Change<'a> {
             fresh: Vec::new(),
             named: Vec::new(),
             tallies: Tallies::new(),
+            deltas: Deltas::default(),
+            notes: Notes::new(),
         };
         let rows_before = connection.total_changes();
         Self { connection, shared, before, rows_before, effect }
@@ -98,6 +106,8 @@ impl<'a> Change<'a> {
     pub(super) fn finish(&mut self) -> rusqlite::Result<()> {
         // What is only counted, such as somebody left out, has changed no row so far.
         self.write_tallies()?;
+        self.write_deltas()?;
+        self.write_notes()?;
         if self.connection.total_changes() == self.rows_before {
             return Ok(());
         }
@@ -232,6 +242,7 @@ impl<'a> Change<'a> {
         self.effect.sums.accepted = seq;
         self.insert_parts(delivery, seq)?;
         self.count((host, delivery.workspace), None, state);
+        self.count_sent(delivery)?;
         if !parked {
             self.announce(delivery.host.clone(), entry);
         }
@@ -370,7 +381,8 @@ impl<'a> Change<'a> {
     pub(super) fn row(&self, id: DeliveryId) -> rusqlite::Result<Option<Row>> {
         self.connection
             .prepare_cached(
-                "SELECT seq, state, attempts, lane, okey, on_failure, blocks, ttl, counted \
+                "SELECT seq, state, attempts, lane, okey, on_failure, blocks, ttl, counted, \
+                 due, last_status \
                  FROM delivery WHERE host = ?1 AND id = ?2",
             )?
             .query_row(params![id.host().0, id.as_bytes().as_slice()], |row| {
@@ -384,6 +396,8 @@ impl<'a> Change<'a> {
                     blocks: row.get(6)?,
                     ttl: row.get(7)?,
                     counted: row.get(8)?,
+                    due: codec::time(row, 9)?,
+                    last_status: row.get(10)?,
                 })
             })
             .optional()
@@ -411,4 +425,6 @@ pub(super) struct Row {
     pub blocks: bool,
     pub ttl: i64,
     pub counted: Option<String>,
+    pub due: Timestamp,
+    pub last_status: Option<u16>,
 }

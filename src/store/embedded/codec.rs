@@ -12,7 +12,7 @@ use rusqlite::types::Type;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::records;
+use super::records::Counted;
 use crate::model::{
     Answer, Attempt, Delivery, DeliveryId, End, Header, HostName, Metadata, Method, OnFailure,
     Outcome, Pending, Priority, Provenance, StoredState, Target, Timestamp, Timings, TriggerId,
@@ -228,7 +228,7 @@ pub(super) fn pending_beside(
     shares: Option<&Arc<str>>,
 ) -> rusqlite::Result<Pending> {
     let counted = row.get_ref(10)?.as_str_or_null()?;
-    let campaign = counted.and_then(|counted| counted.split(records::UNIT).next());
+    let campaign = counted.and_then(|counted| Counted::parse(counted).subject());
     let campaign = campaign.map(|campaign| match shares {
         Some(shared) if **shared == *campaign => shared.clone(),
         _ => Arc::from(campaign),

@@ -6,10 +6,12 @@
 //! no list of the API stands before it; in WAL mode readers and the writer never wait for each
 //! other.
 
+mod activity;
 mod ballast;
 mod change;
 mod checkpoint;
 mod codec;
+mod counting;
 #[doc(hidden)] // reached by tests/fuzzing alone
 pub mod fuzzing;
 mod keys;
@@ -17,6 +19,7 @@ mod numbers;
 mod query;
 mod reader;
 mod records;
+mod reports;
 mod schema;
 mod settle;
 mod shared;
@@ -49,10 +52,10 @@ use crate::model::{
 };
 use crate::report::meters::CommitReadings;
 use crate::store::{
-    Acceptance, Accepted, Activity, ActivityFilter, Count, DeliveryFilter, DeliveryRecord,
-    DeliveryStore, HostInterval, HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink,
-    Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, StoreCounts,
-    StoreError, StoreFuture, StoreHealth, StoreLimits, Wakeup,
+    Acceptance, Accepted, Count, DeliveryFilter, DeliveryRecord, DeliveryStore, HostInterval,
+    HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink, Place, QueryError, QueryStore,
+    Record, RecordKind, RecordStore, Released, StoreCounts, StoreError, StoreFuture, StoreHealth,
+    StoreLimits, Wakeup,
 };
 
 /// Operations that may wait for the writer, past which they are refused: some seconds of work.
@@ -356,17 +359,6 @@ impl RecordStore for EmbeddedStore {
 
     fn tally(&self, subject: String, from: Timestamp, until: Timestamp) -> StoreFuture<Vec<Count>> {
         self.queries.ask(move |connection| records::tally(connection, &subject, (from, until)))
-    }
-
-    fn activity(
-        &self,
-        filter: ActivityFilter,
-        after: Option<String>,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Page<Activity>, QueryError>> {
-        self.list_by(move |connection| {
-            records::activity(connection, &filter, after.as_deref(), limit)
-        })
     }
 }
 

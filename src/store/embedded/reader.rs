@@ -151,7 +151,7 @@ pub(super) fn page(
 
 /// The lanes of a host that have something pending, each with its earliest due time: one seek
 /// each, however much waits in them.
-fn lanes_of(
+pub(super) fn lanes_of(
     connection: &Connection,
     shared: &Shared,
     host: HostNumber,

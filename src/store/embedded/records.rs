@@ -1,35 +1,79 @@
-//! Records, counts and activity: writing them inside a transaction, and reading them.
+//! Records and counts: writing them inside a transaction, and reading them.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::types::{Type, Value};
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::change::Change;
 use super::codec;
-use super::query::ListError;
 use crate::model::{Provenance, Timestamp};
+use crate::store::audit_up_to;
 use crate::store::{
-    Acceptance, Activity, ActivityFilter, Count, CountKey, Expect, Page, Record, RecordKind,
-    RecordWrite, Writes, hour_of,
+    Acceptance, Count, CountKey, Expect, Record, RecordKind, RecordWrite, Subject, Writes, hour_of,
 };
 
 /// Between the subject and the part of `delivery.counted`; neither has a control character.
 pub(super) const UNIT: char = '\u{1f}';
-/// Rows of the activity log that one page looks at.
-const LOOKS: usize = 20_000;
 
-/// The `counted` column of a delivery.
+/// The `counted` column of a delivery: campaign or canvas (or nothing), the part of it, which of
+/// both it is, and the template.
 pub(super) fn counted_column(provenance: Option<&Provenance>) -> Option<String> {
-    let (subject, part) = provenance?.counted()?;
-    Some(format!("{subject}{UNIT}{part}"))
+    let provenance = provenance?;
+    let template = provenance.template.as_deref().unwrap_or("");
+    let Some((subject, part)) = provenance.counted() else {
+        return (!template.is_empty()).then(|| format!("{UNIT}{UNIT}{UNIT}{template}"));
+    };
+    let kind = if provenance.campaign.is_some() { CAMPAIGN } else { CANVAS };
+    Some(format!("{subject}{UNIT}{part}{UNIT}{kind}{UNIT}{template}"))
 }
 
+/// In `delivery.counted`: the subject is a campaign.
+const CAMPAIGN: &str = "campaign";
+/// …or a canvas.
+const CANVAS: &str = "canvas";
+
 /// What a `counted` column says.
-pub(super) fn counted(column: &str, what: String) -> CountKey {
-    let (subject, part) = column.split_once(UNIT).unwrap_or((column, ""));
-    CountKey { subject: subject.to_owned(), part: part.to_owned(), what }
+pub(super) struct Counted<'a> {
+    /// A campaign or canvas.
+    subject: Option<&'a str>,
+    part: &'a str,
+    /// Which of both; empty in rows from before reports told them apart.
+    kind: &'a str,
+    template: &'a str,
+}
+
+impl<'a> Counted<'a> {
+    pub(super) fn parse(column: &'a str) -> Self {
+        let mut fields = column.split(UNIT);
+        let mut next = || fields.next().unwrap_or("");
+        let subject = Some(next()).filter(|subject| !subject.is_empty());
+        Self { subject, part: next(), kind: next(), template: next() }
+    }
+
+    /// The campaign or canvas.
+    pub(super) fn subject(&self) -> Option<&'a str> {
+        self.subject
+    }
+
+    /// What is counted of its part.
+    pub(super) fn key(&self, what: String) -> Option<CountKey> {
+        let (subject, part) = (self.subject?.to_owned(), self.part.to_owned());
+        Some(CountKey { subject, part, what })
+    }
+
+    /// What has a report of its own.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = Subject> + use<> {
+        let sender = match (self.subject, self.kind) {
+            (Some(id), CAMPAIGN) => Some(Subject::Campaign(id.to_owned())),
+            (Some(id), CANVAS) => Some(Subject::Canvas(id.to_owned())),
+            _ => None,
+        };
+        let template = Some(self.template).filter(|template| !template.is_empty());
+        let template = template.map(|template| Subject::Template(template.to_owned()));
+        sender.into_iter().chain(template)
+    }
 }
 
 impl Change<'_> {
@@ -86,7 +130,7 @@ impl Change<'_> {
             self.tally(key.clone(), at, *number);
         }
         for entry in &writes.activity {
-            self.write_activity(workspace, entry)?;
+            self.write_entry(workspace, entry)?;
         }
         Ok(())
     }
@@ -112,23 +156,31 @@ impl Change<'_> {
             .map(drop)
     }
 
-    pub(super) fn write_activity(&self, workspace: u32, entry: &Activity) -> rusqlite::Result<()> {
-        let text = serde_json::to_string(entry)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO activity (at, kind, subject, recipient, entry, lane) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                entry.at.as_millis(),
-                entry.kind,
-                entry.subject,
-                entry.recipient,
-                text,
-                workspace
-            ])
-            .map(drop)
+    /// Deletes entries of the audit log from before a time, of each workspace's log and of that of
+    /// all; answers how many.
+    pub(super) fn forget_audit(&self, before: Timestamp, limit: i64) -> rusqlite::Result<usize> {
+        // What happened before stands behind the places of that time, up to the end of its log.
+        let place = audit_up_to(before.minus(Duration::from_millis(1)));
+        let mut next = self.connection.prepare_cached(
+            "SELECT key FROM record WHERE lane = 0 AND kind = ?1 AND key >= ?2 ORDER BY key \
+             LIMIT 1",
+        )?;
+        let mut old = self.connection.prepare_cached(
+            "DELETE FROM record WHERE lane = 0 AND kind = ?1 AND key IN (SELECT key FROM record \
+             WHERE lane = 0 AND kind = ?1 AND key >= ?2 AND key < ?3 LIMIT ?4)",
+        )?;
+        let kind = RecordKind::Audit as i64;
+        let (mut from, mut gone) = (String::new(), 0);
+        while let Some(key) =
+            next.query_row(params![kind, from], |row| row.get::<_, String>(0)).optional()?
+        {
+            let log = key.split('/').next().unwrap_or(&key);
+            // The character after the slash ends the log.
+            let end = format!("{log}0");
+            gone += old.execute(params![kind, format!("{log}/{place}"), end, limit])?;
+            from = end;
+        }
+        Ok(gone)
     }
 
     /// Adds what the transaction counted, last in it: one row for all that it counted of a kind.
@@ -142,16 +194,6 @@ impl Change<'_> {
                 .execute(params![key.subject, hour.as_millis(), key.part, key.what, number])?;
         }
         Ok(())
-    }
-
-    /// Deletes entries of the activity log from before `before`; answers how many.
-    pub(super) fn sweep_activity(&self, before: Timestamp, limit: i64) -> rusqlite::Result<usize> {
-        self.connection
-            .prepare_cached(
-                "DELETE FROM activity WHERE number IN (SELECT number FROM activity WHERE at < ?1 \
-                 ORDER BY at LIMIT ?2)",
-            )?
-            .execute([before.as_millis(), limit])
     }
 }
 
@@ -247,55 +289,4 @@ pub(super) fn tally(
             Ok(Count { key, hour: codec::time(row, 0)?, number: row.get(3)? })
         })?
         .collect()
-}
-
-/// See [`crate::store::RecordStore::activity`]. The narrowest index leads; the kind is checked
-/// row by row, at a bounded number of them a page.
-pub(super) fn activity(
-    connection: &Connection,
-    filter: &ActivityFilter,
-    after: Option<&str>,
-    limit: usize,
-) -> Result<Page<Activity>, ListError> {
-    let below = match after.map(|text| i64::from_str_radix(text, 16)) {
-        None => i64::MAX,
-        Some(Ok(number)) if number > 0 => number,
-        Some(_) => return Err(ListError::BadCursor),
-    };
-    // Said twice, so that the index of other workspaces than the default one can be used.
-    let lane = if filter.workspace > 0 { "lane = ? AND lane > 0" } else { "lane = ?" };
-    let mut sql = format!("SELECT number, kind, entry FROM activity WHERE {lane} AND number < ?");
-    let mut values: Vec<Value> = vec![filter.workspace.into(), below.into()];
-    for (column, wanted) in [("recipient", &filter.recipient), ("subject", &filter.subject)] {
-        if let Some(wanted) = wanted {
-            write!(sql, " AND {column} = ?").expect("memory takes every write");
-            values.push(wanted.clone().into());
-        }
-    }
-    sql.push_str(" ORDER BY number DESC");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut page = Page { rows: Vec::new(), next: None };
-    let (mut looked, mut last) = (0, below);
-    while let Some(row) = rows.next()? {
-        if page.rows.len() == limit || looked == LOOKS {
-            page.next = Some(format!("{last:x}"));
-            break;
-        }
-        looked += 1;
-        last = row.get(0)?;
-        let of_kind = row
-            .get_ref(1)?
-            .as_str()
-            .is_ok_and(|kind| filter.kind.as_ref().is_none_or(|wanted| wanted == kind));
-        if of_kind {
-            let entry = serde_json::from_str(row.get_ref(2)?.as_str().map_err(to_error)?);
-            page.rows.push(entry.map_err(|error| codec::unreadable("entry", Type::Text, error))?);
-        }
-    }
-    Ok(page)
-}
-
-fn to_error(error: rusqlite::types::FromSqlError) -> rusqlite::Error {
-    codec::unreadable("entry", Type::Text, error)
 }

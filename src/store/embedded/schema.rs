@@ -20,7 +20,7 @@ const CHECKPOINT_PAGES: i64 = 16_000;
 /// Page cache of a reading connection. Readers hold a page for one query, so little is enough.
 const READER_CACHE_BYTES: usize = 8 << 20;
 /// More than the number of distinct statements, so that each is compiled once.
-const STATEMENTS: usize = 96;
+const STATEMENTS: usize = 128;
 /// How long a connection waits for another's lock. Only recovery and checkpoints ever take one.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -32,6 +32,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("records.sql"),
     include_str!("workspaces.sql"),
     include_str!("lanes.sql"),
+    include_str!("reports.sql"),
 ];
 
 /// Why a store could not be opened; says what a person can do.

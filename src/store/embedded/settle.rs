@@ -3,12 +3,12 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::change::{Change, Key, Row};
-use super::{codec, records};
+use super::codec;
+use super::records::Counted;
 use crate::model::{
-    Attempt, End, HostControls, HostName, HostNumber, Outcome, Settlement, StoredState, Timestamp,
-    Verdict,
+    Attempt, End, HostControls, HostName, HostNumber, Settlement, StoredState, Timestamp, Verdict,
 };
-use crate::store::{Activity, ConditionChange, HostUpdate, INTERVAL_GAP, Released};
+use crate::store::{ConditionChange, HostUpdate, INTERVAL_GAP, Released};
 
 impl Change<'_> {
     /// See [`crate::store::DeliveryStore::settle`].
@@ -70,10 +70,12 @@ impl Change<'_> {
                 .map(drop),
             (StoredState::Ended(_), _) => Ok(()),
             (_, Verdict::Again { due, retries }) => {
-                if let (Some(counted), true) = (&row.counted, settlement.attempt.is_some()) {
-                    let key = records::counted(counted, "retried".into());
+                if let (Some(counted), true) = (&row.counted, settlement.attempt.is_some())
+                    && let Some(key) = Counted::parse(counted).key("retried".into())
+                {
                     self.tally(key, settlement.at, 1);
                 }
+                self.count_settled(settlement, &row, status(settlement));
                 let sql = if settlement.attempt.is_some() {
                     "UPDATE delivery SET due = ?2, retries = ?3, attempts = ?4, \
                      last_status = ?5 WHERE seq = ?1"
@@ -118,8 +120,17 @@ impl Change<'_> {
             status(settlement),
         ])?;
         self.count((host, row.lane), Some(row.state), to);
-        if let Some(counted) = &row.counted {
-            self.count_end(settlement, (row.seq, row.lane, counted), end)?;
+        let last = match &settlement.attempt {
+            Some(attempt) => attempt.status(),
+            None => row.last_status,
+        };
+        self.count_settled(settlement, row, last);
+        self.count_end(settlement.at, row, end, last);
+        if end.is_dead_letter() {
+            self.note_end(settlement, row, end, last)?;
+        }
+        if blocks {
+            self.note_blocked(settlement, row);
         }
         if let Some(name) = &row.key
             && let Some(entry) = self.release(&Key { host, lane: row.lane, name })?
@@ -130,38 +141,16 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Counts the end of a composed delivery, and writes one without success into the activity log.
-    fn count_end(
-        &mut self,
-        settlement: &Settlement,
-        (seq, lane, column): (i64, u32, &str),
-        end: End,
-    ) -> rusqlite::Result<()> {
-        let (head, status): (String, Option<u16>) = self
-            .connection
-            .prepare_cached("SELECT head, last_status FROM delivery WHERE seq = ?1")?
-            .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    /// Counts an end under the part of a campaign or canvas, by status where it was no success.
+    fn count_end(&mut self, at: Timestamp, row: &Row, end: End, status: Option<u16>) {
         let what = match status.filter(|_| end != End::Delivered) {
             Some(status) => format!("{} {status}", end.as_str()),
             None => end.as_str().to_owned(),
         };
-        let key = records::counted(column, what);
-        if end.is_dead_letter() {
-            let provenance = codec::parse_head(&head)?.provenance.unwrap_or_default();
-            let entry = Activity {
-                at: settlement.at,
-                kind: end.as_str().to_owned(),
-                subject: Some(key.subject.clone()),
-                part: Some(key.part.clone()),
-                recipient: provenance.recipient,
-                delivery: Some(settlement.id),
-                status,
-                detail: why(settlement),
-            };
-            self.write_activity(lane, &entry)?;
+        let counted = row.counted.as_deref().map(Counted::parse);
+        if let Some(key) = counted.and_then(|counted| counted.key(what)) {
+            self.tally(key, at, 1);
         }
-        self.tally(key, settlement.at, 1);
-        Ok(())
     }
 
     fn insert_attempt(&self, seq: i64, attempt: &Attempt) -> rusqlite::Result<()> {
@@ -181,7 +170,11 @@ impl Change<'_> {
 
     /// Ends the open interval, and continues or begins one. A change from before the last one is a
     /// repeat and changes nothing.
-    fn change_condition(&self, host: HostNumber, change: &ConditionChange) -> rusqlite::Result<()> {
+    fn change_condition(
+        &mut self,
+        host: HostNumber,
+        change: &ConditionChange,
+    ) -> rusqlite::Result<()> {
         let at = change.at.as_millis();
         let last: Option<(i64, String, i64, Option<i64>)> = self
             .connection
@@ -191,6 +184,7 @@ impl Change<'_> {
             )?
             .query_row([host.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
             .optional()?;
+        let open = last.as_ref().filter(|last| last.3.is_none()).map(|last| last.1.clone());
         if let Some((number, condition, begun, ended)) = last {
             let same = change.condition == Some(condition.as_str());
             let gap = ended.map_or(0, |ended| at - ended);
@@ -204,6 +198,7 @@ impl Change<'_> {
                 self.end_interval(number, Some(at))?;
             }
         }
+        self.note_condition(host, open.as_deref(), change)?;
         let Some(condition) = change.condition else { return Ok(()) };
         self.connection
             .prepare_cached(
@@ -271,8 +266,7 @@ impl Change<'_> {
                  ended IS NOT NULL AND ended < ?1 ORDER BY ended LIMIT ?2)",
             )?
             .execute([before.as_millis(), limit_rows])?;
-        let entries = self.sweep_activity(before, limit_rows)?;
-        let more = [over.len(), keys, intervals, entries].into_iter().any(|gone| gone >= limit);
+        let more = [over.len(), keys, intervals].into_iter().any(|gone| gone >= limit);
         Ok((over.len(), more))
     }
 
@@ -291,18 +285,6 @@ impl Change<'_> {
         self.connection.prepare_cached("DELETE FROM body WHERE seq = ?1")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM attempt WHERE seq = ?1")?.execute([seq])?;
         Ok(())
-    }
-}
-
-/// What the last attempt met, in words; empty where the status says it.
-fn why(settlement: &Settlement) -> String {
-    match settlement.attempt.as_ref().map(|attempt| &attempt.outcome) {
-        Some(
-            Outcome::NoAnswer { reason, .. }
-            | Outcome::Blocked { reason }
-            | Outcome::Unprepared { reason },
-        ) => reason.clone(),
-        Some(Outcome::Answered(_)) | None => String::new(),
     }
 }
 

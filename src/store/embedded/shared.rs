@@ -14,8 +14,9 @@ use rusqlite::Connection;
 use super::schema::{self, OpenError};
 use super::soundness::{self, Mark};
 use crate::clock::Clock;
-use crate::model::{HostName, HostNumber, StoredState};
+use crate::model::{HostName, HostNumber, StoredState, Timestamp};
 use crate::report::meters::CommitMeters;
+use crate::store::reports::Ration;
 use crate::store::{PendingSink, StoreCounts, StoreHealth, StoreLimits};
 
 /// Names kept in memory, past which the cache is begun anew: about 150 MB.
@@ -116,6 +117,7 @@ pub(super) struct Shared {
     names: RwLock<Names>,
     health: RwLock<StoreHealth>,
     pub commits: CommitMeters,
+    ration: Mutex<Ration>,
 }
 
 impl Shared {
@@ -153,6 +155,7 @@ impl Shared {
             names: RwLock::default(),
             health: RwLock::default(),
             commits: CommitMeters::default(),
+            ration: Mutex::default(),
         })
     }
 
@@ -246,6 +249,11 @@ impl Shared {
             log::error!(row = name.as_str(), error:% = error; "a stored row is damaged and left out");
         }
         Ok(None)
+    }
+
+    /// Whether an entry of the activity log may be a row of its own.
+    pub(super) fn may_stand_alone(&self, workspace: u32, at: Timestamp) -> bool {
+        self.ration.lock().unwrap_or_else(PoisonError::into_inner).take(workspace, at)
     }
 
     fn damaged(&self) -> MutexGuard<'_, HashSet<String>> {

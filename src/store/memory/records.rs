@@ -1,19 +1,16 @@
-//! Records, counts and activity as plain maps.
+//! Records and counts as plain maps.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::model::{End, Outcome, Provenance, Settlement, Timestamp, Verdict};
-use crate::store::{
-    Activity, ActivityFilter, Count, CountKey, Expect, Page, Record, RecordKind, RecordWrite,
-    Writes, hour_of,
-};
+use crate::model::{End, Provenance, Settlement, Timestamp, Verdict};
+use crate::store::audit_up_to;
+use crate::store::{Count, CountKey, Expect, Record, RecordKind, RecordWrite, Writes, hour_of};
 
 #[derive(Default)]
 pub(super) struct Records {
     records: BTreeMap<(u32, RecordKind, String), Record>,
     tally: BTreeMap<(String, Timestamp, CountKey), i64>,
-    /// Oldest first, each with its workspace.
-    activity: Vec<(u32, Activity)>,
 }
 
 impl Records {
@@ -47,21 +44,20 @@ impl Records {
         for (key, number) in writes.counts {
             self.count(key, at, number);
         }
-        self.activity.extend(writes.activity.into_iter().map(|entry| (workspace, entry)));
     }
 
     fn count(&mut self, key: CountKey, at: Timestamp, number: i64) {
         *self.tally.entry((key.subject.clone(), hour_of(at), key)).or_default() += number;
     }
 
-    /// Counts what became of a composed delivery, and notes an end without success.
+    /// Counts what became of a composed delivery.
     pub(super) fn settled(
         &mut self,
         settlement: &Settlement,
-        (workspace, provenance): (u32, &Provenance),
+        provenance: Option<&Provenance>,
         status: Option<u16>,
     ) {
-        let Some((subject, part)) = provenance.counted() else { return };
+        let Some((subject, part)) = provenance.and_then(Provenance::counted) else { return };
         let what = match (settlement.verdict, status) {
             (Verdict::Again { .. }, _) if settlement.attempt.is_none() => return,
             (Verdict::Again { .. }, _) => "retried".to_owned(),
@@ -69,29 +65,6 @@ impl Records {
             (Verdict::End(end), Some(status)) => format!("{} {status}", end.as_str()),
             (Verdict::End(end), None) => end.as_str().to_owned(),
         };
-        if let Verdict::End(end) = settlement.verdict
-            && end.is_dead_letter()
-        {
-            let detail = match settlement.attempt.as_ref().map(|attempt| &attempt.outcome) {
-                Some(
-                    Outcome::NoAnswer { reason, .. }
-                    | Outcome::Blocked { reason }
-                    | Outcome::Unprepared { reason },
-                ) => reason.clone(),
-                Some(Outcome::Answered(_)) | None => String::new(),
-            };
-            let entry = Activity {
-                at: settlement.at,
-                kind: end.as_str().to_owned(),
-                subject: Some(subject.to_owned()),
-                part: Some(part.clone()),
-                recipient: provenance.recipient.clone(),
-                delivery: Some(settlement.id),
-                status,
-                detail,
-            };
-            self.activity.push((workspace, entry));
-        }
         self.count(CountKey { subject: subject.to_owned(), part, what }, settlement.at, 1);
     }
 
@@ -141,34 +114,13 @@ impl Records {
         rows.collect()
     }
 
-    pub(super) fn activity(
-        &self,
-        filter: &ActivityFilter,
-        below: usize,
-        limit: usize,
-    ) -> Page<Activity> {
-        let is =
-            |wanted: &Option<String>, given: &Option<String>| wanted.is_none() || wanted == given;
-        let mut page = Page { rows: Vec::new(), next: None };
-        for (number, (workspace, entry)) in self.activity.iter().enumerate().rev() {
-            let wanted = number < below
-                && *workspace == filter.workspace
-                && is(&filter.subject, &entry.subject)
-                && is(&filter.recipient, &entry.recipient)
-                && filter.kind.as_ref().is_none_or(|kind| *kind == entry.kind);
-            if !wanted {
-                continue;
-            }
-            if page.rows.len() == limit {
-                page.next = Some((number + 1).to_string());
-                break;
-            }
-            page.rows.push(entry.clone());
-        }
-        page
-    }
-
-    pub(super) fn sweep(&mut self, before: Timestamp) {
-        self.activity.retain(|(_, entry)| entry.at >= before);
+    /// Deletes counts, and entries of the audit log, from before these times.
+    pub(super) fn forget(&mut self, counts: Timestamp, audit: Timestamp) {
+        self.tally.retain(|(_, hour, _), _| *hour >= counts);
+        let place = audit_up_to(audit.minus(Duration::from_millis(1)));
+        self.records.retain(|(_, kind, key), _| {
+            let old = key.split_once('/').is_some_and(|(_, at)| *at >= *place);
+            *kind != RecordKind::Audit || !old
+        });
     }
 }

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::hosts::Host;
 use super::records::Records;
+use super::reports::{Before, Reports};
 use crate::model::id::SERIAL_BITS;
 use crate::model::{
     Attempt, Delivery, DeliveryId, End, HostControls, HostName, HostNumber, OnFailure, Pending,
     Settlement, StoredState, Timestamp, Verdict, Webhook,
 };
 use crate::store::{
-    ConditionChange, DeliveryFilter, DeliveryRecord, HostInterval, HostRecord, INTERVAL_GAP,
-    Idempotency, Place, StoreCounts, StoreError,
+    DeliveryFilter, DeliveryRecord, HostRecord, HostUpdate, Idempotency, Place, StoreCounts,
+    StoreError,
 };
 
 /// What is pending of a host and lane, in order.
@@ -35,6 +37,7 @@ pub(super) struct State {
     pub(super) numbers: BTreeMap<HostName, HostNumber>,
     pub(super) idempotency: BTreeMap<(u32, String), Idempotency>,
     pub(super) records: Records,
+    pub(super) reports: Reports,
 }
 
 pub(super) struct Row {
@@ -48,14 +51,6 @@ pub(super) struct Row {
     pub(super) blocks: bool,
 }
 
-pub(super) struct Host {
-    pub(super) name: HostName,
-    pub(super) saved: Option<String>,
-    pub(super) controls: HostControls,
-    /// Oldest first.
-    pub(super) intervals: Vec<HostInterval>,
-}
-
 pub(super) type Fresh = Vec<(HostName, Pending)>;
 
 impl Row {
@@ -67,6 +62,13 @@ impl Row {
     /// Host and workspace.
     fn lane(&self) -> (HostNumber, u32) {
         (self.delivery.id.host(), self.delivery.workspace)
+    }
+
+    /// Whether it holds its ordering key back once it has ended so.
+    fn blocks_after(&self, end: End) -> bool {
+        self.delivery.ordering_key.is_some()
+            && self.delivery.on_failure == OnFailure::Block
+            && end.is_dead_letter()
     }
 
     fn is_owed(&self) -> bool {
@@ -222,6 +224,7 @@ impl State {
             fresh.push((row.delivery.host.clone(), Pending::of(&row.delivery, seq)));
         }
         self.by_id.insert(row.delivery.id, seq);
+        self.reports.sent(&row.delivery);
         self.list(seq, &row);
         self.rows.insert(seq, row);
     }
@@ -254,6 +257,7 @@ impl State {
             return None;
         }
         let (state, blocks, key) = (row.state, row.blocks, row.key());
+        let owed = Some((row.attempts_made(), row.due)).filter(|_| row.is_owed());
         let settled = settlement.clone();
         if let Some(attempt) = settlement.attempt {
             self.rows.get_mut(&seq)?.attempts.push(attempt);
@@ -263,13 +267,12 @@ impl State {
         if matches!(state, StoredState::Ended(_)) && !unblocks {
             return None;
         }
-        let (provenance, workspace, status) = self.rows.get(&seq).map(|row| {
-            let status = row.attempts.last().and_then(Attempt::status);
-            (row.delivery.provenance.clone(), row.delivery.workspace, status)
-        })?;
-        if let Some(provenance) = &provenance {
-            self.records.settled(&settled, (workspace, provenance), status);
-        }
+        let row = self.rows.get(&seq)?;
+        let blocks = matches!(verdict, Verdict::End(end) if row.blocks_after(end));
+        let status = row.attempts.last().and_then(Attempt::status);
+        let before = Before { delivery: &row.delivery.clone(), owed, status, blocks };
+        self.records.settled(&settled, before.delivery.provenance.as_deref(), status);
+        self.reports.settled(&settled, &before);
         match verdict {
             Verdict::Again { due, retries } => {
                 self.change(seq, |row| {
@@ -282,9 +285,7 @@ impl State {
                 self.change(seq, |row| {
                     row.state = StoredState::Ended(end);
                     row.ended = Some(settlement.at);
-                    row.blocks = row.delivery.ordering_key.is_some()
-                        && row.delivery.on_failure == OnFailure::Block
-                        && end.is_dead_letter();
+                    row.blocks = blocks;
                 });
                 self.release(&key?)
             }
@@ -349,7 +350,6 @@ impl State {
                 self.by_id.remove(&row.delivery.id);
             }
         }
-        self.records.sweep(before);
         self.idempotency.retain(|_, record| record.expires > now);
         for host in self.hosts.values_mut() {
             host.intervals.retain(|interval| interval.to.is_none_or(|to| to >= before));
@@ -377,6 +377,20 @@ impl State {
         self.hosts.insert(number, host);
         self.numbers.insert(name, number);
         Ok(number)
+    }
+
+    /// Keeps what an actor wants kept.
+    pub(super) fn update(&mut self, update: HostUpdate) {
+        let lanes: Vec<u32> = self.lanes_of(update.host).map(|(lane, _)| lane).collect();
+        let Some(host) = self.hosts.get_mut(&update.host) else { return };
+        host.saved = Some(update.saved);
+        for change in update.changes {
+            let was = host.condition().map(str::to_owned);
+            if host.change_condition(change.clone()) {
+                let named = (update.host, &host.name);
+                self.reports.note_condition(named, was.as_deref(), &change, &lanes);
+            }
+        }
     }
 
     pub(super) fn host(&self, number: HostNumber) -> Option<HostRecord> {
@@ -430,30 +444,5 @@ impl State {
             head.or_else(|| rows.next()).map(|row| row.delivery.id)
         });
         Some(Place { ahead: ahead as u64, behind })
-    }
-}
-
-impl Host {
-    /// Ends the open interval, and continues or begins one. A change from before the last one is a
-    /// repeat and changes nothing.
-    pub(super) fn change_condition(&mut self, change: ConditionChange) {
-        if let Some(last) = self.intervals.last_mut() {
-            let same = change.condition == Some(last.condition.as_str());
-            let repeat = change.at < last.from || last.to.is_some_and(|to| change.at < to);
-            if repeat || (same && last.to.is_none()) {
-                return;
-            }
-            if same && last.to.is_some_and(|to| to.until(change.at) < INTERVAL_GAP) {
-                last.to = None;
-                return;
-            }
-            last.to.get_or_insert(change.at);
-        }
-        if let Some(condition) = change.condition {
-            let reason = change.reason;
-            let interval =
-                HostInterval { condition: condition.into(), reason, from: change.at, to: None };
-            self.intervals.push(interval);
-        }
     }
 }
