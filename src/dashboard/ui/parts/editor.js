@@ -1,7 +1,7 @@
 // A text area for JSON: numbered lines, checked as one types, faults told with their line and shown
 // there. Tab leaves it, as it leaves every field.
 
-import { fill, h, text as put } from "../lib/dom.js";
+import { fill, h } from "../lib/dom.js";
 import { nearest, scan, spot } from "./json.js";
 
 const ROWS_MIN = 6;
@@ -111,6 +111,3 @@ class Editor {
     this.typed();
   }
 }
-
-/** Says in words whether a text has been changed. */
-export const changedNote = (node, changed) => put(node, changed ? "Not saved yet" : "");

@@ -15,6 +15,8 @@ const LINE = 29;
 const LABEL = 30;
 const CHARACTER = 6.4;
 const MARGIN = 12;
+/** How far a way from a step to itself goes beside it. */
+const LOOP = 40;
 
 const KINDS = {
   webhook: "webhook", delay: "delay", branch: "branch", wait_for_event: "wait for event",
@@ -54,6 +56,17 @@ function curve(points) {
     path += `C${fromX},${middle} ${x},${middle} ${x},${y}`;
   });
   return path;
+}
+
+/** A way from a step back to itself: a loop at its right side. */
+function loopView(edge, nodes) {
+  const { x, y } = nodes.find((node) => node.id === edge.from);
+  const side = x + WIDTH / 2;
+  const out = side + LOOP;
+  return svg("g", { class: "edge back" },
+    svg("path", { d: `M${side},${y - 12}C${out},${y - 24} ${out},${y + 24} ${side},${y + 12}`,
+      "marker-end": "url(#arrow)" }),
+    svg("text", { class: "loop", x: side + 4, y: y + 34 }, cut(edge.text, LABEL)));
 }
 
 function edgeView(edge) {
@@ -129,7 +142,8 @@ export function drawCanvas(place, { document, name, counts, chosen, selected }) 
   const stop = (id) => views.forEach((one) => one.setAttribute("tabindex", one.dataset.id === id ? 0 : -1));
   const arrow = svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7,
     markerHeight: 7, orient: "auto" }, svg("path", { d: "M0,0L8,4L0,8Z" }));
-  const [width, height] = [laid.width + 2 * MARGIN, laid.height + 2 * MARGIN];
+  const beside = laid.looped.length > 0 ? LOOP + LABEL * CHARACTER : 0;
+  const [width, height] = [laid.width + beside + 2 * MARGIN, laid.height + 2 * MARGIN];
   const drawing = svg("svg", {
     class: "graph", width, height, viewBox: `${-MARGIN} ${-MARGIN} ${width} ${height}`, role: "group",
     "aria-label": `The canvas ${name}: ${nodes.length} nodes`,
@@ -142,7 +156,8 @@ export function drawCanvas(place, { document, name, counts, chosen, selected }) 
       stop(to.id);
       views.find((one) => one.dataset.id === to.id).focus();
     },
-  }, svg("defs", {}, arrow), laid.edges.map(edgeView), views);
+  }, svg("defs", {}, arrow), laid.edges.map(edgeView),
+  laid.looped.map((edge) => loopView(edge, laid.nodes)), views);
   const kept = views.some((one) => one.dataset.id === selected) ? selected : START;
   stop(kept);
   views.find((one) => one.dataset.id === selected)?.setAttribute("aria-pressed", "true");

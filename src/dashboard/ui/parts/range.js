@@ -3,17 +3,19 @@
 import { h } from "../lib/dom.js";
 
 const HOUR = 3_600_000;
+/** As far back as a report by the day goes: four years. */
+const LONGEST = 1490 * 24 * HOUR;
 /** Name in the address, length, words. */
 const RANGES = [
   ["15m", HOUR / 4, "last 15 minutes"], ["1h", HOUR, "last hour"], ["24h", 24 * HOUR, "last day"],
   ["7d", 7 * 24 * HOUR, "last 7 days"], ["30d", 30 * 24 * HOUR, "last 30 days"],
-  ["all", null, "all time"],
+  ["all", LONGEST, "all time"],
 ];
 
-/** When a span begins, as text; null for all time. */
+/** When a span begins, as text. */
 export function since(range) {
-  const found = RANGES.find(([name]) => name === range);
-  return found?.[1] ? new Date(Date.now() - found[1]).toISOString() : null;
+  const found = RANGES.find(([name]) => name === range) ?? RANGES[2];
+  return new Date(Date.now() - found[1]).toISOString();
 }
 
 /** A labelled choice; `options` are `[value, words]`. */

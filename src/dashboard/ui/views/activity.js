@@ -2,12 +2,11 @@
 
 import { get, path } from "../lib/api.js";
 import { every, fill, h } from "../lib/dom.js";
-import { count } from "../lib/format.js";
+import { count, time } from "../lib/format.js";
 import {
   button, clock, empty, heading, link, remember, status, ticking, unavailable, word,
 } from "../lib/parts.js";
 import { capital } from "../parts/attempt.js";
-import { groups, keyOf } from "../parts/groups.js";
 import { heads } from "../parts/names.js";
 import { choice, rangeChoice, since, typed } from "../parts/range.js";
 
@@ -19,17 +18,20 @@ const ORDERS = {
 };
 /** Kinds of trouble; the log may hold others, which are taken from what it shows. */
 const KINDS = ["failed", "exhausted", "expired", "render_failed", "aborted", "refused", "put_aside",
-  "schedule_not_sent", "journey_ended", "loop_cut"];
+  "schedule_not_sent", "journey_ended", "loop_cut", "key_blocked", "host_unhealthy", "host_recovered",
+  "host_paused", "host_resumed", "host_drained", "host_purged"];
 
-const fits = (filter) => (group) => (!filter.kind || group.kind === filter.kind)
-  && (!filter.host || (group.host ?? "").includes(filter.host))
+const keyOf = (group) => [group.host, group.status, group.kind].join("|");
+/** The server narrows by kind and campaign; part of a name and a class of statuses are ours. */
+const fits = (filter) => (group) => (!filter.host || (group.host ?? "").includes(filter.host))
   && (!filter.status || String(group.status ?? "").startsWith(filter.status.replace(/x+$/i, "")));
 
 const sentence = (text) => (text ? `${capital(text)}${/[.!?…]$/.test(text) ? "" : "."}` : "");
 
 function entry(one) {
   const about = one.subject_name && h("span", { class: "quiet" }, one.subject_name);
-  return h("li", {}, h("span", { class: "when" }, clock(one.at)), " ", one.recipient, " ", about,
+  const often = one.count > 1 && `${count(one.count)} times since ${time(one.first_at)} `;
+  return h("li", {}, h("span", { class: "when" }, clock(one.at)), " ", often, one.recipient, " ", about,
     h("p", {}, one.detail), one.delivery
       && h("a", { class: "inline mono", href: link("deliveries", one.delivery) }, one.delivery));
 }
@@ -145,14 +147,15 @@ export default async function view(root, { query, signal }) {
     const mine = (turn += 1);
     try {
       const from = since(filter.range);
-      const found = await groups({ from, subject: filter.subject }, signal);
+      const asked = { from, kind: filter.kind, subject: filter.subject };
+      const found = await get(path("/v1/activity/groups", asked), { signal });
       if (mine === turn) draw(found);
     } catch (error) {
       if (mine === turn) unavailable(place, error, "the activity log");
     }
   }
 
-  function draw({ groups: all, looked }) {
+  function draw({ data: all, complete, from }) {
     const shown = all.filter(fits(filter)).sort(ORDERS[filter.order]);
     if (shown.length === 0) return fill(place, nothing(filter));
     const kept = new Map();
@@ -168,7 +171,7 @@ export default async function view(root, { query, signal }) {
       && nodes.every((node, index) => list.children[index] === node);
     if (!same) list.replaceChildren(...nodes);
     if (!place.contains(list)) fill(place, list, h("p", { class: "hint" }));
-    return fill(place.lastChild, looked && `Of the newest ${count(looked)} entries.`);
+    return fill(place.lastChild, complete === false && `Of the newest entries, since ${time(from)}.`);
   }
 
   function change(wanted) {

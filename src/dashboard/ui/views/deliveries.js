@@ -7,7 +7,7 @@ import { subscribe } from "../lib/live.js";
 import {
   badge, button, clock, empty, heading, link, remember, status,
 } from "../lib/parts.js";
-import { complain } from "../lib/confirm.js";
+import { complain, toast } from "../lib/confirm.js";
 import { table } from "../lib/table.js";
 import { liveQuery, read, redriveFilter, terms, write } from "../parts/filter.js";
 import { redriveAll } from "../parts/redriving.js";
@@ -169,9 +169,13 @@ class View {
     const one = (action, label, kind) => {
       const { filter, why } = redriveFilter(this.filter, action);
       return button(label, async () => {
+        if (why) {
+          toast(why, "bad");
+          return;
+        }
         const todo = { action, filter, narrow: narrow.join(" · "), signal: this.signal };
         if (await redriveAll(this.progress, todo)) await this.reload();
-      }, kind, { disabled: Boolean(why), title: why });
+      }, kind, { "aria-disabled": why ? "true" : null, title: why });
     };
     fill(this.bulk, one("redrive", "Redrive all…", ""), one("cancel", "Cancel all…", "danger"));
   }

@@ -11,7 +11,6 @@ import { complain, confirm, toast } from "../lib/confirm.js";
 import { attemptView, capital } from "../parts/attempt.js";
 import { copying } from "../parts/copy.js";
 import { caveats, curl } from "../parts/curl.js";
-import { pretty } from "../parts/json.js";
 import { lifeView } from "../parts/life.js";
 import { named } from "../parts/names.js";
 import { bodyView, headersView, signedBy, target } from "../parts/webhook.js";
@@ -126,7 +125,7 @@ async function siblings(node, delivery, signal) {
 function request(delivery) {
   const { webhook } = delivery;
   const body = webhook.body_size > 0 && copying("Copy body", () =>
-    ({ text: pretty(webhook.body ?? webhook.body_base64 ?? "") }));
+    ({ text: webhook.body ?? webhook.body_base64 ?? "" }));
   const command = copying("Copy as curl", () => {
     const notes = caveats(webhook);
     return { text: curl(webhook), note: notes.join(", ") };

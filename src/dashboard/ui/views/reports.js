@@ -9,10 +9,15 @@ import {
 } from "../lib/parts.js";
 import { plot } from "../lib/plot.js";
 import { table } from "../lib/table.js";
+import { capital } from "../parts/attempt.js";
 import { heads, nameKnown } from "../parts/names.js";
 import { choice, rangeChoice, since, typed } from "../parts/range.js";
 
-const OF = { campaign: "A campaign", canvas: "A canvas", template: "A template", host: "A host" };
+const OF = { all: "Everything", campaign: "A campaign", canvas: "A canvas", template: "A template",
+  host: "A host" };
+/** Words of a campaign's counts that say who was left out, or went through a canvas. */
+const MORE = ["entered", "exited", "aborted", "render_failed", "refused", "capped", "not_eligible",
+  "not_in_audience", "control_group", "stopped"];
 const STEPS = { minute: 60, hour: 3600, day: 86_400 };
 /** The step that suits a span of time. */
 const SUITS = { "15m": "minute", "1h": "minute", "24h": "hour", "7d": "hour", "30d": "day", all: "day" };
@@ -46,9 +51,11 @@ function tiles({ total }) {
       && h("span", { class: "quiet" }, ` ${percent(share)}`)]],
     ["Without success", count(dead(total))], ["Retried", count(total.retried)],
     ["Deferred", total.deferred === undefined ? null : count(total.deferred)],
-    ["Recipients", total.unique_recipients === undefined ? null : count(total.unique_recipients)],
+    ["Recipients", (total.unique_recipients ?? null) === null ? null : count(total.unique_recipients)],
     ...LATENCIES.map(([name, label]) => [`Latency ${label}`,
-      total.latency?.[name] === undefined ? null : ms(total.latency[name])]),
+      (total.latency?.[name] ?? null) === null ? null : ms(total.latency[name])]),
+    ...MORE.filter((word) => total.counts?.[word] > 0).map((word) =>
+      [capital(word.replaceAll("_", " ")), count(total.counts[word])]),
   ]));
 }
 
@@ -110,21 +117,21 @@ const partName = (part) => part.replace(/([0-9a-f-]{36})@(\d+)$/, (_, id, versio
   `· ${nameKnown(id)}, version ${version}`).replace(/^· /, "");
 
 function parts({ parts: all }) {
-  const rows = (all ?? []).filter((row) => row.part && (row.sent > 0 || dead(row) > 0));
+  const rows = (all ?? []).filter(({ part, counts }) => part && (counts.sent > 0 || dead(counts) > 0));
   if (rows.length < 2) return null;
-  const number = (name, label) => ({ label, class: "number", cell: (row) => count(row[name] ?? 0) });
+  const number = (name, label) =>
+    ({ label, class: "number", cell: ({ counts }) => count(counts[name] ?? 0) });
   return card("By variant, step and version", null, table({ label: "By part", rows,
     key: (row) => row.part, columns: [{ label: "Part", cell: (row) => partName(row.part) },
       number("sent", "Sent"), number("delivered", "Delivered"), number("failed", "Failed"),
-      number("exhausted", "Exhausted"),
-      { label: "p50", class: "number", cell: (row) => ms(row.latency?.p50_ms) }] }).node);
+      number("exhausted", "Exhausted")] }).node);
 }
 
 class Reports {
   constructor(root, query, signal) {
     Object.assign(this, { signal, plots: [], turn: 0, choices: {} });
-    const of = Object.keys(OF).find((one) => query.get(one)) ?? query.get("of") ?? "campaign";
-    this.filter = { of: OF[of] ? of : "campaign", what: query.get(of) ?? "",
+    const of = Object.keys(OF).find((one) => query.get(one)) ?? query.get("of") ?? "all";
+    this.filter = { of: OF[of] ? of : "all", what: query.get(of) ?? "",
       range: query.get("range") ?? "24h", by: STEPS[query.get("by")] ? query.get("by") : "" };
     this.form = h("div", { class: "fields filters" });
     this.place = h("div", { class: "stack" });
@@ -140,20 +147,21 @@ class Reports {
 
   get asked() {
     const { of, what, range, by } = this.filter;
-    return { by: by || SUITS[range] || "hour", [of]: what, from: since(range) };
+    const about = of === "all" ? {} : { [of]: what };
+    return { by: by || SUITS[range] || "hour", ...about, from: since(range) };
   }
 
   change(part) {
     this.filter = { ...this.filter, ...part };
     const { of, what, range, by } = this.filter;
-    remember({ of: what ? "" : of, [of]: what, range: range === "24h" ? "" : range, by });
+    remember({ of: what || of === "all" ? "" : of, [of]: what, range: range === "24h" ? "" : range, by });
     return this.show();
   }
 
   /** What there is to choose from; null where it is typed. */
   async subjects() {
     const { of } = this.filter;
-    if (of === "host") return null;
+    if (of === "host" || of === "all") return null;
     this.choices[of] ??= await heads(of, this.signal);
     return this.choices[of].map(({ id, name }) => [id, name]);
   }
@@ -165,10 +173,10 @@ class Reports {
     fill(this.form,
       choice({ id: "of", label: "Of", value: of, options: Object.entries(OF),
         onchange: (value) => this.change({ of: value, what: "" }) }),
-      subjects ? choice({ id: "what", label: "Which", value: what, options,
+      of !== "all" && (subjects ? choice({ id: "what", label: "Which", value: what, options,
         onchange: (value) => this.change({ what: value }) })
         : typed({ id: "what", label: "Which", value: what, placeholder: "shop.example",
-          onchange: (value) => this.change({ what: value }) }),
+          onchange: (value) => this.change({ what: value }) })),
       rangeChoice(range, (value) => this.change({ range: value })),
       choice({ id: "by", label: "Step", value: by, options: [["", "fitting"], ["minute", "minute"],
         ["hour", "hour"], ["day", "day"]], onchange: (value) => this.change({ by: value }) }));
@@ -184,7 +192,7 @@ class Reports {
         this.filter.what = (all.find(({ status: now }) => now !== "draft") ?? all[0]).id;
       }
       this.drawForm(subjects);
-      if (!this.filter.what) {
+      if (!this.filter.what && this.filter.of !== "all") {
         this.none(subjects);
         return;
       }
@@ -221,8 +229,8 @@ class Reports {
       href: path("/v1/reports", { ...query, format: "csv" }) }, "Download CSV"));
     if (report.points.length === 0) {
       fill(this.place, empty("Nothing was sent in this time.",
-        h("p", {}, "Choose a longer time, or ", h("a", { href: `#/deliveries?${new URLSearchParams({
-          [this.filter.of]: this.filter.what })}` }, "look at its deliveries"), ".")));
+        h("p", {}, "Choose a longer time, or ", h("a", { href: path("#/deliveries", this.filter.of === "all"
+          ? {} : { [this.filter.of]: this.filter.what }) }, "look at its deliveries"), ".")));
       return;
     }
     const shown = { ...report, step: report.step ?? query.by };
