@@ -153,6 +153,7 @@ impl Running {
             settings: settings.clone(),
             senders,
             registry: Arc::default(),
+            feed: Arc::default(),
             controls: Arc::new(controls.into_iter().collect()),
             workspaces: Arc::default(),
             vault: vault.clone(),
@@ -274,6 +275,7 @@ pub fn serve(settings: Settings) -> Result<(), StartError> {
         signal.first().await;
         log::info!("stopping: new triggers are refused, what is in flight finishes");
         running.engine.refuse();
+        front.live.end();
         actix_rt::spawn(async move {
             signal.first().await;
             log::warn!("second signal: stopping at once");
@@ -333,6 +335,7 @@ fn listen_error(error: std::io::Error) -> StartError {
 pub struct Front {
     handle: api::ServerHandle,
     access: Arc<Access>,
+    live: Arc<api::Live>,
     address: SocketAddr,
     admin: Option<SocketAddr>,
 }
@@ -347,7 +350,7 @@ impl Front {
             running.tracer.clone(),
         );
         let composers = state.composers().clone();
-        let access = state.access().clone();
+        let (access, live) = (state.access().clone(), state.live().clone());
         access.open().await?;
         for workspace in access.list_workspaces(None, usize::MAX).0 {
             composers.open(workspace.number).await?;
@@ -365,6 +368,8 @@ impl Front {
         );
         actix_rt::spawn(alerts.run(running.engine.facts().clone()));
         actix_rt::spawn(composers.conduct());
+        let sampling = live.clone();
+        actix_rt::spawn(async move { sampling.run().await });
         let keeping = access.clone();
         actix_rt::spawn(async move {
             loop {
@@ -372,7 +377,7 @@ impl Front {
                 keeping.keep_uses().await;
             }
         });
-        Ok(Self { handle, access, address, admin })
+        Ok(Self { handle, access, live, address, admin })
     }
 
     /// Says plainly in the log who may come in.
@@ -409,8 +414,9 @@ impl Front {
         &self.access
     }
 
-    /// Ends its connections once their answers are out.
+    /// Ends its connections once their answers are out, and streams of events at once.
     pub async fn stop(self) {
+        self.live.end();
         self.handle.stop(true).await;
     }
 }

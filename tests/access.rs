@@ -3,6 +3,8 @@
 #[path = "front/engine.rs"]
 #[allow(dead_code, reason = "the front end's tests use the rest")]
 mod engine;
+#[path = "front/events.rs"]
+mod events;
 #[path = "front/faults.rs"]
 #[allow(dead_code, reason = "the front end's tests use the rest")]
 mod faults;
@@ -11,6 +13,8 @@ mod faults;
 mod house;
 #[path = "access/keys.rs"]
 mod keys;
+#[path = "access/live.rs"]
+mod live;
 #[path = "access/process.rs"]
 mod on_the_binary;
 mod process;

@@ -39,7 +39,10 @@ fn chromium() -> Option<PathBuf> {
     let all = path.exists() && installed().join("pins").exists() && node.is_ok();
     if !all {
         let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!in_ci, "node, chromium or playwright-core is missing, and in CI nothing is skipped");
+        assert!(
+            !in_ci,
+            "node, chromium or playwright-core is missing, and in CI nothing is skipped"
+        );
         println!("skipped: node, chromium or playwright-core is missing; tests/browser/install");
     }
     all.then_some(path)
@@ -55,10 +58,13 @@ struct Receivers {
 
 impl Receivers {
     fn start() -> Self {
-        let budget = "x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 12\r\nx-ratelimit-reset: 45\r\n";
+        let budget =
+            "x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 12\r\nx-ratelimit-reset: 45\r\n";
         Self {
             good: Receiver::start(|number| (200, "", Duration::from_millis(number as u64 % 7))),
-            slow: Receiver::start(|number| (200, "", Duration::from_millis(200 + number as u64 % 90))),
+            slow: Receiver::start(|number| {
+                (200, "", Duration::from_millis(200 + number as u64 % 90))
+            }),
             limited: Receiver::start(move |_| (200, budget, Duration::from_millis(10))),
             broken: Receiver::start(|number| {
                 let status = [503, 500, 503, 502][number % 4];

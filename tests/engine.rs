@@ -416,3 +416,63 @@ fn a_stop_lets_what_is_in_flight_finish_and_starts_nothing() {
         assert_eq!(sim.arrivals("shop.example").len(), 2);
     });
 }
+
+#[test]
+fn what_comes_of_deliveries_is_told_once_it_is_durable() {
+    simulated(async {
+        let sim = Sim::new().await;
+        let unheard = sim.submit("shop.example", Wanted::default()).await;
+        sim.run_for(secs(1)).await;
+        assert_eq!(sim.state(unheard).await, ENDED(End::Delivered));
+        let mut listener = sim.engine.feed().listen();
+        sim.script("shop.example", [Reply::status(503), Reply::status(200)]);
+        let id = sim.submit("shop.example", Wanted::default()).await;
+        let mut told = Vec::new();
+        while told.len() < 2 {
+            sim.run_for(secs(1)).await;
+            for notice in listener.take(10, |_| true).0 {
+                let record = sim.record(id).await;
+                assert!(record.attempts >= notice.attempt.unwrap_or(0), "it is not durable yet");
+                told.push(notice);
+            }
+        }
+        let facts = |at: usize| (told[at].id, told[at].state, told[at].status, told[at].attempt);
+        assert_eq!(facts(0), (id, "retried", Some(503), Some(1)));
+        assert_eq!(facts(1), (id, "delivered", Some(200), Some(2)));
+        assert_eq!((told[0].workspace, told[0].host.as_str()), (Some(0), "shop.example"));
+        let paused = HostControls { paused: true, ..HostControls::default() };
+        sim.engine.control(host("shop.example"), paused).await.expect("paused");
+        let id = sim.submit("shop.example", Wanted::default()).await;
+        assert_eq!(sim.engine.cancel(id).await.expect("asked"), Cancelled::Done);
+        sim.run_for(secs(1)).await;
+        let (told, missed) = listener.take(10, |_| true);
+        assert_eq!((told[0].id, told[0].state, told[0].attempt), (id, "cancelled", None));
+        assert_eq!((told.len(), missed), (1, 0));
+    });
+}
+
+#[test]
+fn totals_follow_the_hosts_without_looking_at_each() {
+    simulated(async {
+        let sim = Sim::new().await;
+        let of = |condition: HostCondition| sim.engine.arbiters()[0].conditions[condition as usize];
+        sim.rule("dead.example", |_| Reply::status(502));
+        sim.submit_many("dead.example", 200).await;
+        sim.submit_many("shop.example", 20).await;
+        sim.run_for(secs(10)).await;
+        let stats = &sim.engine.arbiters()[0];
+        assert_eq!((of(HostCondition::Healthy), of(HostCondition::CoolingDown)), (1, 1));
+        assert_eq!(stats.deferred, 200, "they wait for a host that may not be called");
+        let points = sim.engine.series(host("dead.example")).await.expect("it lives");
+        let attempts: u64 = points.iter().map(|point| point.attempts).sum();
+        assert_eq!(attempts, sim.arrivals("dead.example").len() as u64);
+        assert!(points.iter().all(|point| point.failed == point.attempts), "{points:?}");
+        let shown = sim.engine.host(host("dead.example")).await.expect("it lives");
+        assert_eq!(shown.success_ratio, Some(0.0));
+        assert!(shown.health.failures >= shown.health.min_failures, "{:?}", shown.health);
+        sim.run_for(mins(120)).await;
+        let stats = &sim.engine.arbiters()[0];
+        assert_eq!((stats.conditions, stats.deferred, stats.hosts_alive), ([0; 6], 0, 0));
+        assert!(sim.engine.series(host("dead.example")).await.is_none());
+    });
+}

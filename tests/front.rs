@@ -2,6 +2,8 @@
 
 #[path = "front/engine.rs"]
 mod engine;
+#[path = "front/events.rs"]
+mod events;
 #[path = "front/faults.rs"]
 mod faults;
 #[path = "front/house.rs"]
@@ -10,6 +12,8 @@ mod house;
 mod http2;
 #[path = "front/limits.rs"]
 mod limits;
+#[path = "front/live.rs"]
+mod live;
 #[path = "front/open.rs"]
 mod open;
 #[path = "front/operating.rs"]

@@ -168,6 +168,16 @@ impl Access {
         Ok(key)
     }
 
+    /// Whether somebody who was let in would be let in now, to do as much: asked again and again
+    /// while something lasts that he began.
+    pub fn still_admits(&self, caller: &Caller) -> bool {
+        let Some(name) = &caller.key else { return true };
+        let known = self.known.load();
+        let key = KeyId::parse(name).and_then(|id| known.keys.get(&id));
+        let now = self.clock.wall();
+        key.is_some_and(|key| key.record.is_live(now) && key.scopes() == caller.scopes)
+    }
+
     fn find(&self, text: &str, now: Now) -> Option<Arc<LiveKey>> {
         let presented = Presented::parse(text).ok()?;
         let known = self.known.load();

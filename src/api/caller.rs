@@ -41,6 +41,11 @@ impl Asking {
         }
     }
 
+    /// Whether the caller would be let in again: for what goes on after the door.
+    pub(super) fn is_still_let_in(&self) -> bool {
+        self.access.still_admits(&self.caller)
+    }
+
     /// A delivery of the caller's workspace. Others are not there for it.
     pub(super) async fn delivery(&self, id: DeliveryId) -> Result<DeliveryRecord, Problem> {
         let found = self.store.find(id).await?;

@@ -1,9 +1,7 @@
 //! `/v1/hosts`: the actor stats, and what operators ask of a host.
-//!
-//! By name the list shows every host that was ever seen, live or not, page by page from the store.
-//! In any other order it shows the live host actors, which are in memory.
 
-use std::collections::{HashMap, HashSet};
+mod list;
+
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -13,234 +11,28 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::caller::Asking;
 use super::noting::note;
 use super::problem::Problem;
-use super::request::{Params, host_name, json, read_json, read_json_or_nothing};
-use crate::delivery::{HostCondition, HostSnapshot};
+use super::request::{host_name, json, read_json, read_json_or_nothing};
+use crate::delivery::HostSnapshot;
 use crate::model::{HostControls, HostName};
 use crate::store::{DeliveryFilter, HostRecord};
+pub(super) use list::{Entry, first, list};
 
 /// How far back a host's intervals are shown, and how many.
 const HISTORY: Duration = Duration::from_secs(86_400);
 const HISTORY_MAX: usize = 100;
-/// Pages of the store that one list looks through for hosts of a rare state.
-const ROUNDS_MAX: usize = 20;
 /// Requests a second that may be set; more than one connection pool could send.
 const RATE_MAX: f64 = 1_000_000.0;
 /// Requests in flight that may be set.
 const IN_FLIGHT_MAX: u32 = 10_000;
 /// Characters of an operator's reason.
 const REASON_MAX: usize = 500;
-/// Hosts of a workspace that are read in one go.
-const OWN_PAGE: usize = 1_000;
-
-/// A host in a list.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Entry {
-    Live(Box<Live>),
-    Kept(Kept),
-}
-
-/// A host with an actor.
-#[derive(Serialize)]
-struct Live {
-    alive: bool,
-    #[serde(flatten)]
-    snapshot: HostSnapshot,
-}
-
-/// A host without one: what the store keeps.
-#[derive(Serialize)]
-struct Kept {
-    alive: bool,
-    host: HostName,
-    shard: u32,
-    state: &'static str,
-    waiting: u64,
-    controls: HostControls,
-}
-
-impl Entry {
-    fn live(snapshot: HostSnapshot) -> Self {
-        Entry::Live(Box::new(Live { alive: true, snapshot }))
-    }
-
-    fn kept(record: HostRecord) -> Self {
-        let state = if record.controls.paused { HostCondition::Paused.as_str() } else { IDLE };
-        Entry::Kept(Kept {
-            alive: false,
-            shard: record.number.shard(),
-            host: record.name,
-            state,
-            waiting: record.pending,
-            controls: record.controls,
-        })
-    }
-
-    fn state(&self) -> &'static str {
-        match self {
-            Entry::Live(live) => live.snapshot.state.as_str(),
-            Entry::Kept(kept) => kept.state,
-        }
-    }
-}
-
-/// The state of a host that has no actor since it has nothing to do now.
-const IDLE: &str = "idle";
-/// All states, for the query.
-const STATES: [&str; 7] =
-    ["healthy", "limited", "backing_off", "cooling_down", "probing", "paused", IDLE];
-/// A name and what it sorts by.
-type Sort = (&'static str, fn(&HostSnapshot) -> f64);
-/// What a list is sorted by: the largest first with a `-` before it.
-const SORTS: [Sort; 9] = [
-    ("name", |_| 0.0),
-    ("queued", |snapshot| snapshot.queued as f64),
-    ("waiting", |snapshot| snapshot.waiting as f64),
-    ("in_flight", |snapshot| f64::from(snapshot.in_flight)),
-    ("mailbox", |snapshot| snapshot.mailbox as f64),
-    ("age", |snapshot| snapshot.age_s as f64),
-    ("attempts", |snapshot| snapshot.last_minute.attempts as f64),
-    ("dead", |snapshot| snapshot.last_minute.dead as f64),
-    ("p99", |snapshot| snapshot.last_minute.p99_ms.unwrap_or(0.0)),
-];
-
-/// Which hosts, and from where on.
-struct Query {
-    states: Vec<String>,
-    limit: usize,
-    after: Option<String>,
-}
-
-impl Query {
-    fn shows(&self, state: &str) -> bool {
-        self.states.is_empty() || self.states.iter().any(|wanted| wanted == state)
-    }
-}
-
-/// One page of hosts.
-pub(super) async fn list(request: HttpRequest, api: Asking) -> Result<HttpResponse, Problem> {
-    let mut params = Params::of(&request);
-    let sort = params.take("sort")?.unwrap_or_else(|| "name".into());
-    let states = params.take("state")?.unwrap_or_default();
-    let states = states.split(',').map(str::trim).filter(|state| !state.is_empty());
-    let states: Vec<String> = states.map(str::to_owned).collect();
-    if let Some(bad) = states.iter().find(|state| !STATES.contains(&state.as_str())) {
-        let detail = format!("{bad:?} is no state; the states are {}", STATES.join(", "));
-        return Err(Problem::parameter("state", detail));
-    }
-    let query = Query { states, limit: params.take_limit()?, after: params.take("after")? };
-    params.finish("sort, state, limit, after")?;
-    let (data, next) = match sort.as_str() {
-        "name" => by_name(&api, &query).await?,
-        other => by_key(&api, &query, other).await?,
-    };
-    Ok(json(StatusCode::OK, &serde_json::json!({ "data": data, "next": next })))
-}
-
-async fn by_name(api: &Asking, query: &Query) -> Result<(Vec<Entry>, Option<String>), Problem> {
-    let after = query.after.as_deref().map(|text| {
-        let name = HostName::parse(text);
-        name.ok_or_else(|| Problem::parameter("after", "is no cursor of this list: a host's name"))
-    });
-    let mut after = after.transpose()?;
-    let mut live: HashMap<HostName, HostSnapshot> =
-        api.engine.hosts().into_iter().map(|snapshot| (snapshot.host.clone(), snapshot)).collect();
-    let mut data = Vec::new();
-    for _ in 0..ROUNDS_MAX {
-        let missing = query.limit - data.len();
-        let records = api.store.hosts(api.guest(), after.clone(), missing).await?;
-        let last_page = records.len() < missing;
-        after = records.last().map(|record| record.name.clone());
-        let entries = records.into_iter().map(|record| match live.remove(&record.name) {
-            Some(snapshot) => Entry::live(snapshot),
-            None => Entry::kept(record),
-        });
-        data.extend(entries.filter(|entry| query.shows(entry.state())));
-        if last_page {
-            return Ok((data, None));
-        }
-        if data.len() >= query.limit {
-            break;
-        }
-    }
-    Ok((data, after.map(|name| name.to_string())))
-}
-
-async fn by_key(
-    api: &Asking,
-    query: &Query,
-    sort: &str,
-) -> Result<(Vec<Entry>, Option<String>), Problem> {
-    let (field, down) = match sort.strip_prefix('-') {
-        Some(field) => (field, true),
-        None => (sort, false),
-    };
-    let key_of = SORTS.iter().find(|(name, _)| *name == field).map(|(_, key_of)| key_of);
-    let key_of = key_of.ok_or_else(bad_sort)?;
-    let own = own(api).await?;
-    let live = api.engine.hosts().into_iter();
-    let shown = live.filter(|snapshot| {
-        query.shows(snapshot.state.as_str())
-            && own.as_ref().is_none_or(|own| own.contains(&snapshot.host))
-    });
-    let mut rows: Vec<(f64, HostSnapshot)> = shown
-        .map(|snapshot| (if down { -key_of(&snapshot) } else { key_of(&snapshot) }, snapshot))
-        .collect();
-    rows.sort_by(|a, b| order(field, down, (a.0, &a.1.host), (b.0, &b.1.host)));
-    if let Some(cursor) = &query.after {
-        let (key, name) = read_cursor(cursor)?;
-        rows.retain(|(k, snapshot)| order(field, down, (*k, &snapshot.host), (key, &name)).is_gt());
-    }
-    let more = rows.len() > query.limit;
-    rows.truncate(query.limit);
-    let next = rows.last().filter(|_| more);
-    let next = next.map(|(key, snapshot)| format!("{key}/{}", snapshot.host));
-    Ok((rows.into_iter().map(|(_, snapshot)| Entry::live(snapshot)).collect(), next))
-}
-
-/// The hosts that the caller's workspace has deliveries for; `None` when it sees all.
-async fn own(api: &Asking) -> Result<Option<HashSet<HostName>>, Problem> {
-    let Some(guest) = api.guest() else { return Ok(None) };
-    let mut own = HashSet::new();
-    let mut after = None;
-    loop {
-        let page = api.store.hosts(Some(guest), after, OWN_PAGE).await?;
-        after = page.last().map(|record| record.name.clone());
-        let last = page.len() < OWN_PAGE;
-        own.extend(page.into_iter().map(|record| record.name));
-        if last {
-            return Ok(Some(own));
-        }
-    }
-}
-
-/// By key, then by name, so that the order is one and a cursor has one place in it.
-fn order(field: &str, down: bool, a: (f64, &HostName), b: (f64, &HostName)) -> std::cmp::Ordering {
-    let by_name = if field == "name" && down { b.1.cmp(a.1) } else { a.1.cmp(b.1) };
-    a.0.total_cmp(&b.0).then(by_name)
-}
-
-fn bad_sort() -> Problem {
-    let names = SORTS.map(|(name, _)| name).join(", ");
-    Problem::parameter("sort", format!("is unknown; it is one of {names}, or one with - before it"))
-}
-
-fn read_cursor(cursor: &str) -> Result<(f64, HostName), Problem> {
-    let parts = cursor.split_once('/');
-    let read = parts.and_then(|(key, name)| Some((key.parse().ok()?, HostName::parse(name)?)));
-    let detail = "is no cursor of this list; take `next` of the page before";
-    read.ok_or_else(|| Problem::parameter("after", detail))
-}
 
 /// Shows one host.
 pub(super) async fn show(host: web::Path<String>, api: Asking) -> Result<HttpResponse, Problem> {
     let record = find(&api, host_name(&host)?).await?;
     let now = api.clock.wall();
     let history = api.store.intervals(record.number, now.minus(HISTORY), now, HISTORY_MAX).await?;
-    let entry = match api.engine.host(record.name.clone()).await {
-        Some(snapshot) => Entry::live(seen_by(&api, snapshot)),
-        None => Entry::kept(record),
-    };
+    let entry = entry_of(&api, record).await;
     #[derive(Serialize)]
     struct Detail {
         #[serde(flatten)]
@@ -248,6 +40,25 @@ pub(super) async fn show(host: web::Path<String>, api: Asking) -> Result<HttpRes
         history: Vec<crate::store::HostInterval>,
     }
     Ok(json(StatusCode::OK, &Detail { entry, history }))
+}
+
+/// A host as it is now.
+pub(super) async fn entry(api: &Asking, name: &HostName) -> Result<Entry, Problem> {
+    // Who sees all hosts needs nothing of the store to see a live one.
+    if api.guest().is_none()
+        && let Some(snapshot) = api.engine.host(name.clone()).await
+    {
+        return Ok(Entry::live(snapshot));
+    }
+    let record = find(api, name.clone()).await?;
+    Ok(entry_of(api, record).await)
+}
+
+async fn entry_of(api: &Asking, record: HostRecord) -> Entry {
+    match api.engine.host(record.name.clone()).await {
+        Some(snapshot) => Entry::live(seen_by(api, snapshot)),
+        None => Entry::kept(record),
+    }
 }
 
 /// A host as a workspace may see it: of the lanes and the ledger its own part.
@@ -263,7 +74,8 @@ fn seen_by(api: &Asking, mut snapshot: HostSnapshot) -> HostSnapshot {
     snapshot
 }
 
-async fn find(api: &Asking, name: HostName) -> Result<HostRecord, Problem> {
+/// What is kept of a host, if the caller's workspace has anything to do with it.
+pub(super) async fn find(api: &Asking, name: HostName) -> Result<HostRecord, Problem> {
     let unknown = || {
         let detail = format!("no delivery ever went to {name}");
         Problem::not_found("unknown-host", detail)

@@ -26,7 +26,7 @@ use actix_service::{
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, web};
+use actix_web::{App, HttpRequest, web};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -37,7 +37,8 @@ use crate::config::Settings;
 use connections::{Connections, Crowded, Permit};
 use doors::Doors;
 use http2::Http2;
-use link::{Link, Patience, Socket};
+pub(super) use link::UnderWay;
+use link::{Link, Patience, Progress, Socket};
 use tls::Tls;
 
 /// Connections that wait to be accepted; the system may allow less.
@@ -66,6 +67,12 @@ pub fn server(settings: &Settings, api: web::Data<Api>) -> io::Result<(Server, V
         .shutdown_timeout(shutdown_s)
         .disable_signals();
     let entrance = Entrance::new(settings, &builder, api.clock.clone());
+    let (stopping, live) = (builder.graceful_shutdown_signal(), api.live().clone());
+    actix_rt::spawn(async move {
+        // Whoever stops waits for the answers under way, and these have no end of their own.
+        stopping.notified().await;
+        live.end();
+    });
     let (main, listener) = bind(config.listen)?;
     let doors = Doors::new(config, tls.is_some());
     let (origins, routed) = (config.cors_origins.clone(), api.clone());
@@ -92,6 +99,12 @@ pub fn server(settings: &Settings, api: web::Data<Api>) -> io::Result<(Server, V
     };
     let builder = entrance.open("admin", listener, builder, app)?;
     Ok((builder.run(), vec![main, admin]))
+}
+
+/// Stands for a request whose answer goes on after its route has given it: the connection is not
+/// idle as long as it is held.
+pub(super) fn under_way(request: &HttpRequest) -> Option<UnderWay> {
+    request.conn_data::<Rc<Progress>>().map(Progress::begin)
 }
 
 fn bind(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {

@@ -5,11 +5,16 @@ use crate::model::{Outcome, StoredState};
 /// What came of an attempt.
 pub(super) fn reason(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Answered(answer) => format!("answered {}", answer.status),
+        Outcome::Answered(answer) => answered(answer.status),
         Outcome::NoAnswer { reason, .. }
         | Outcome::Blocked { reason }
         | Outcome::Unprepared { reason } => reason.clone(),
     }
+}
+
+/// That an answer came.
+pub(super) fn answered(status: u16) -> String {
+    format!("answered {status}")
 }
 
 /// What that means and what may be done about it.

@@ -12,6 +12,7 @@ mod door;
 mod hosts;
 mod keys;
 mod listener;
+mod live;
 mod meaning;
 mod metrics;
 mod noting;
@@ -37,6 +38,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, Resource, web};
 
 pub use listener::server;
+pub use live::{Live, Sampler};
 pub use problem::Problem;
 
 use crate::access::Access;
@@ -63,6 +65,7 @@ pub struct Api {
     redrives: Redrives,
     requests: Requests,
     tracer: Tracer,
+    live: Arc<Live>,
     /// Held while a host's controls are read, changed and written.
     controlling: tokio::sync::Mutex<()>,
     started: Moment,
@@ -100,6 +103,7 @@ impl Api {
         let auth = settings.auth.clone();
         let access = Access::new(store.clone(), Some(engine.clone()), clock.clone(), auth);
         let access = Arc::new(access);
+        let live = Arc::new(Live::new(store.clone(), engine.clone(), clock.clone()));
         let started = clock.moment();
         web::Data::new(Self {
             store,
@@ -112,6 +116,7 @@ impl Api {
             redrives: Redrives::default(),
             requests: Requests::default(),
             tracer,
+            live,
             controlling: tokio::sync::Mutex::default(),
             started,
         })
@@ -121,6 +126,12 @@ impl Api {
     /// all have to be conducted.
     pub fn composers(&self) -> &Arc<Composers> {
         &self.composers
+    }
+
+    /// The totals over time, which have to be run, and the streams of events, which have to be ended
+    /// at a stop.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// Who may come in. It has to be opened before anything is asked, and its uses to be kept.
@@ -186,11 +197,14 @@ fn hosts_and_stats(config: &mut web::ServiceConfig) {
                 .route(web::get().to(hosts::show))
                 .route(web::patch().to(hosts::patch)),
         )
+        .service(resource("/v1/hosts/{host}/series", "GET").route(web::get().to(live::host_series)))
         .service(resource("/v1/hosts/{host}/pause", "POST").route(web::post().to(hosts::pause)))
         .service(resource("/v1/hosts/{host}/resume", "POST").route(web::post().to(hosts::resume)))
         .service(resource("/v1/hosts/{host}/drain", "POST").route(web::post().to(hosts::drain)))
         .service(resource("/v1/hosts/{host}/purge", "POST").route(web::post().to(hosts::purge)))
         .service(resource("/v1/stats", "GET").route(web::get().to(stats::stats)))
+        .service(resource("/v1/series", "GET").route(web::get().to(live::series)))
+        .service(resource("/v1/live", "GET").route(web::get().to(live::live)))
         .service(resource("/healthz", "GET").route(web::get().to(stats::healthz)))
         .service(resource("/readyz", "GET").route(web::get().to(stats::readyz)));
 }

@@ -169,6 +169,16 @@ impl Problem {
             .retry_after(RETRY_SOON_S)
     }
 
+    /// As many streams of events are open as may be.
+    pub fn too_many_streams(max: usize) -> Self {
+        let detail = format!(
+            "{max} streams of events are open, as many as may be (server.max_live); close one, or \
+             come back later"
+        );
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "too-many-streams", "Too many streams", detail).retry_after(RETRY_SOON_S)
+    }
+
     /// An address has as many connections as it may.
     pub(super) fn crowded_address() -> Self {
         let detail = "this address has as many connections as it may; keep them open and use \

@@ -1,5 +1,7 @@
 //! What a request says, read so that whatever is wrong is named: body, content type, query, path.
 
+use std::ops::RangeInclusive;
+
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
@@ -210,11 +212,34 @@ impl Params {
 
     /// Takes the number of rows.
     pub(super) fn take_limit(&mut self) -> Result<usize, Problem> {
-        let Some(text) = self.take("limit")? else { return Ok(LIMIT_DEFAULT) };
-        let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-        limit.ok_or_else(|| {
-            Problem::parameter("limit", format!("is not a number from 1 to {LIMIT_MAX}"))
+        Ok(self.take_number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT))
+    }
+
+    /// Takes a whole number.
+    pub(super) fn take_number(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<usize>,
+    ) -> Result<Option<usize>, Problem> {
+        let Some(text) = self.take(name)? else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let (least, most) = (range.start(), range.end());
+        number.map(Some).ok_or_else(|| {
+            let detail = match *most {
+                usize::MAX => format!("is not a whole number from {least} on"),
+                most => format!("is not a number from {least} to {most}"),
+            };
+            Problem::parameter(name, detail)
         })
+    }
+
+    /// Takes `true` or `false`; what is not given is false.
+    pub(super) fn take_switch(&mut self, name: &str) -> Result<bool, Problem> {
+        match self.take(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::parameter(name, "is neither true nor false")),
+        }
     }
 
     /// Refuses what nobody took.

@@ -60,6 +60,9 @@ pub const ROUTES: &[Row] = &[
     ("DELETE", "/v1/session", Needs::Nothing),
     ("GET", "/metrics", STATS_READ),
     ("GET", "/v1/stats", STATS_READ),
+    ("GET", "/v1/series", STATS_READ),
+    // It looks by itself which of its parts the caller may see.
+    ("GET", "/v1/live", Needs::AnyKey),
     ("POST", "/v1/triggers", SEND),
     ("POST", "/v1/triggers/batch", SEND),
     // It sends, whatever it renders.
@@ -74,6 +77,7 @@ pub const ROUTES: &[Row] = &[
     ("GET", "/v1/redrives/{id}", DELIVERIES_READ),
     ("GET", "/v1/hosts", HOSTS_READ),
     ("GET", "/v1/hosts/{host}", HOSTS_READ),
+    ("GET", "/v1/hosts/{host}/series", HOSTS_READ),
     ("PATCH", "/v1/hosts/{host}", HOSTS_WRITE),
     ("POST", "/v1/hosts/{host}/pause", HOSTS_WRITE),
     ("POST", "/v1/hosts/{host}/resume", HOSTS_WRITE),

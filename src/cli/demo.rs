@@ -180,7 +180,7 @@ async fn watch(running: &Running, scenes: &[Scene], total: u64, begun: Instant) 
     }
 }
 
-fn table(hosts: &[HostSnapshot], scenes: &[Scene], begun: Instant) -> Vec<String> {
+fn table(hosts: &[Arc<HostSnapshot>], scenes: &[Scene], begun: Instant) -> Vec<String> {
     let mut lines = vec![format!(
         "{:>5.1} s  {:<8} {:<13} {:>7} {:>9} {:>7} {:>9} {:>8} {:>8}  {}",
         begun.elapsed().as_secs_f64(),

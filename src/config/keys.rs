@@ -82,6 +82,9 @@ pub(super) const SETTINGS: &[Key<Settings>] = &[
     key("server.max_connections_per_address", "connections of one address", |all| {
         Slot::Whole(&mut all.server.max_connections_per_address, 1, 1_000_000)
     }),
+    key("server.max_live", "streams of events open at once", |all| {
+        Slot::Whole(&mut all.server.max_live, 1, 10_000)
+    }),
     key("server.proxies", "networks that our own proxies connect from", |all| {
         Slot::Nets(&mut all.server.proxies)
     }),

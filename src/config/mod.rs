@@ -114,6 +114,8 @@ pub struct Server {
     pub max_connections: usize,
     /// Connections of one address.
     pub max_connections_per_address: usize,
+    /// Streams of events that may be open at once.
+    pub max_live: usize,
     /// Networks that our own proxies and load balancers connect from.
     pub proxies: Vec<IpNet>,
     /// Whether HTTP/2 is offered over TLS.
@@ -380,6 +382,7 @@ impl Default for Settings {
                 max_json_depth: 64,
                 max_connections: 20_000,
                 max_connections_per_address: 1000,
+                max_live: 100,
                 proxies: Vec::new(),
                 http2: true,
                 cors_origins: Vec::new(),

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
+use super::feed::Feed;
 use super::snapshot::{ArbiterStats, HostSnapshot};
 use super::workspaces::Workspaces;
 use crate::model::{DeliveryId, HostControls, HostName, Timestamp};
 pub use crate::policy::condition::WaitReason;
 pub use crate::policy::why::{Obstacle, What};
+use crate::report::host_series::HostPoint;
 use crate::store::StoreError;
 use crate::vault::Vault;
 
@@ -87,14 +89,21 @@ pub trait Engine: Send + Sync + 'static {
     /// A fresh snapshot of one live host actor; `None` when none lives.
     fn host(&self, host: HostName) -> BoxFuture<'static, Option<HostSnapshot>>;
 
-    /// Snapshots of all live host actors, at most 200 ms old.
-    fn hosts(&self) -> Vec<HostSnapshot>;
+    /// Snapshots of all live host actors, each as of the last time that something happened to it,
+    /// to 200 ms.
+    fn hosts(&self) -> Vec<Arc<HostSnapshot>>;
+
+    /// The last minutes of one live host actor, in steps; `None` when none lives.
+    fn series(&self, host: HostName) -> BoxFuture<'static, Option<Vec<HostPoint>>>;
 
     /// Ids of the deliveries in flight now, at most `limit`.
     fn in_flight(&self, limit: usize) -> BoxFuture<'static, Vec<DeliveryId>>;
 
     /// Per-arbiter actor stats.
     fn arbiters(&self) -> Vec<ArbiterStats>;
+
+    /// Where it is told what came of deliveries.
+    fn feed(&self) -> &Arc<Feed>;
 
     /// What holds for each workspace.
     fn workspaces(&self) -> &Workspaces;

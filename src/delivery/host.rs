@@ -13,10 +13,11 @@ use actix::dev::SendError;
 use actix::{Actor, AsyncContext, Context, SpawnHandle};
 use futures::FutureExt;
 
+use crate::delivery::feed::{Notice, Origin};
 use crate::delivery::recorder::Owner;
 use crate::delivery::router::HostGone;
 use crate::delivery::sender::{AttemptRequest, Report, Sender};
-use crate::delivery::shard::Shard;
+use crate::delivery::shard::{Shard, Shown};
 use crate::delivery::snapshot::HostCondition;
 use crate::model::{
     DeliveryId, End, HostName, HostNumber, Moment, Now, Outcome, Pending, Settlement, Timings,
@@ -24,6 +25,7 @@ use crate::model::{
 };
 use crate::policy::host_state::{HostState, Ruling, Step};
 use crate::policy::verdict::Meaning;
+use crate::report::host_series::{Gauges, HostSeries};
 use crate::report::meters::{Class, Decision};
 use crate::report::tally::{HostTally, Kind};
 use crate::report::usage::UsageBook;
@@ -78,6 +80,8 @@ pub struct HostActor {
     pub(super) tally: HostTally,
     /// Who used how much of what the host takes.
     pub(super) usage: UsageBook,
+    /// The last minutes, for plots.
+    pub(super) series: HostSeries,
     /// When the weights of the lanes were last read.
     weighed: Moment,
     pub(super) started: Moment,
@@ -85,8 +89,8 @@ pub struct HostActor {
     published: Option<Moment>,
     /// Something happened since the snapshot was published.
     touched: bool,
-    /// The condition in the published snapshot.
-    shown: HostCondition,
+    /// What the published snapshot adds to the totals; `None` while there is none.
+    shown: Option<Shown>,
     saved: Moment,
     unsaved: bool,
     noted: HostCondition,
@@ -129,12 +133,13 @@ impl HostActor {
             alarm: None,
             tally: HostTally::default(),
             usage: UsageBook::default(),
+            series: HostSeries::default(),
             weighed: now,
             started: now,
             active: now,
             published: None,
             touched: true,
-            shown: HostCondition::Healthy,
+            shown: None,
             saved: now,
             unsaved: false,
             noted: HostCondition::Healthy,
@@ -236,22 +241,24 @@ impl HostActor {
         });
     }
 
-    fn count(&mut self, ruling: &Ruling, outcome: &Outcome, timings: &Timings, now: Moment) {
+    fn count(&mut self, ruling: &Ruling, outcome: &Outcome, timings: &Timings, now: Now) {
         let kind = match (ruling.verdict, ruling.meaning) {
             (Verdict::End(End::Delivered), _) => Kind::Delivered,
             (_, Meaning::Refused | Meaning::Overloaded) => Kind::Refused,
             (Verdict::Again { .. }, _) => Kind::Retried,
             (Verdict::End(_), _) => Kind::Dead,
         };
-        self.tally.count(kind, timings.total_us, now);
         self.errors += u32::from(outcome.status().is_some_and(|status| status >= 400));
-        self.usage.count(ruling.lane, ruling.campaign.as_ref(), kind, now);
+        self.tally.count(kind, timings.total_us, now.moment);
+        self.usage.count(ruling.lane, ruling.campaign.as_ref(), kind, now.moment);
+        self.series.count(kind, outcome.status(), timings.total_us, now.wall);
         let counters = &self.shard.counters;
         counters.attempts.fetch_add(1, Ordering::Relaxed);
         match kind {
             Kind::Delivered => counters.delivered.fetch_add(1, Ordering::Relaxed),
             Kind::Refused => counters.refused.fetch_add(1, Ordering::Relaxed),
-            _ => 0,
+            Kind::Retried => counters.retried.fetch_add(1, Ordering::Relaxed),
+            Kind::Dead => 0,
         };
         if matches!(outcome, Outcome::NoAnswer { .. }) {
             counters.unanswered.fetch_add(1, Ordering::Relaxed);
@@ -259,12 +266,26 @@ impl HostActor {
         counters.meters.ended(class_of(outcome, kind), timings.total_us);
     }
 
+    /// How the host stands, for the plots.
+    pub(super) fn gauges(&self) -> Gauges {
+        Gauges {
+            in_flight: self.state.in_flight(),
+            in_flight_limit: self.state.in_flight_limit(),
+            queued: u32::try_from(self.state.queue().len()).unwrap_or(u32::MAX),
+            rate_limit: self.state.rate_limit(),
+        }
+    }
+
     /// Ends a delivery without an attempt.
     fn end(&mut self, id: DeliveryId, end: End, now: Now, context: &mut Context<Self>) {
         self.stir(now);
-        self.state.queue_mut().remove(id);
+        let held = self.state.queue_mut().remove(id);
         let verdict = Verdict::End(end);
-        self.settle(Settlement { id, verdict, at: now.wall, attempt: None }, context);
+        let origin = held.map_or_else(Origin::default, |entry| Origin {
+            workspace: Some(entry.lane),
+            campaign: entry.campaign,
+        });
+        self.settle(Settlement { id, verdict, at: now.wall, attempt: None }, origin, context);
     }
 
     /// Something begins by itself: it is shown, and the router must not stop the actor on a wish
@@ -277,12 +298,14 @@ impl HostActor {
     }
 
     /// Hands a decision to the recorder.
-    fn settle(&mut self, settlement: Settlement, context: &mut Context<Self>) {
+    fn settle(&mut self, settlement: Settlement, origin: Origin, context: &mut Context<Self>) {
+        let heard = self.shard.around.feed.is_heard();
+        let notice = heard.then(|| Notice::of(&settlement, &self.name, origin));
         let attempts = settlement.attempt.as_ref().map(|attempt| attempt.number);
         self.shard.counters.meters.decided(decision_of(settlement.verdict));
         self.ledger.enter(settlement.id, attempts);
         let owner = || Owner { address: context.address(), ledger: self.ledger.clone() };
-        self.shard.recorder.settle(settlement, owner);
+        self.shard.recorder.settle(settlement, notice, owner);
     }
 
     fn fetch(&mut self, mut ids: Vec<DeliveryId>, context: &mut Context<Self>) {
@@ -367,6 +390,7 @@ impl Drop for HostActor {
         self.shard.counters.alive.fetch_sub(1, Ordering::Relaxed);
         self.shard.hold(self.shard.bytes.get().saturating_sub(self.bytes));
         self.shard.around.registry.withdraw(&self.name);
+        self.shard.counters.show(self.shown.take(), None);
         if !self.stopped {
             let gone = HostGone { host: self.name.clone(), generation: self.life.generation };
             // At the end of the process the router is gone too.

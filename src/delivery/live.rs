@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use crate::delivery::engine::{Cancelled, Engine, Explanation, WaitReason};
 use crate::delivery::explain::PLACE_MAX;
 use crate::delivery::facts::Facts;
+use crate::delivery::feed::Feed;
 use crate::delivery::feeder::Feeder;
 use crate::delivery::host::HostCommand;
 use crate::delivery::router::{Broadcast, Command};
@@ -19,6 +20,7 @@ use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
 use crate::delivery::workspaces::Workspaces;
 use crate::model::{DeliveryId, End, HostControls, HostName, HostNumber, StoredState};
 use crate::policy::why::{self, Holder};
+use crate::report::host_series::HostPoint;
 use crate::store::{DeliveryRecord, StoreError};
 use crate::vault::Vault;
 
@@ -319,7 +321,16 @@ impl Engine for LiveEngine {
         .boxed()
     }
 
-    fn hosts(&self) -> Vec<HostSnapshot> {
+    fn series(&self, host: HostName) -> BoxFuture<'static, Option<Vec<HostPoint>>> {
+        let parts = self.0.clone();
+        async move {
+            let number = parts.number(&host).await.ok()??;
+            parts.ask_host(number, host, false, HostCommand::Series).await.ok()
+        }
+        .boxed()
+    }
+
+    fn hosts(&self) -> Vec<Arc<HostSnapshot>> {
         self.0.around.registry.all()
     }
 
@@ -347,6 +358,10 @@ impl Engine for LiveEngine {
     fn arbiters(&self) -> Vec<ArbiterStats> {
         let counters = self.0.feeder.counters().enumerate();
         counters.map(|(arbiter, counters)| counters.stats(arbiter)).collect()
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.0.around.feed
     }
 
     fn vault(&self) -> &Arc<Vault> {

@@ -7,6 +7,7 @@ pub mod egress;
 pub mod engine;
 mod explain;
 pub mod facts;
+pub mod feed;
 pub mod feeder;
 pub mod guard;
 #[doc(hidden)] // reached by the fuzzing of tests/fuzzing
@@ -35,10 +36,11 @@ mod view;
 pub mod workspaces;
 
 pub use engine::{Cancelled, Engine, Explanation, Obstacle, WaitReason, What};
+pub use feed::{Feed, Listener, Notice, RETRIED};
 pub use guard::{AddressGuard, BlockedAddress};
 pub use sender::{AttemptRequest, HttpSender, Report, Sender, SenderShared};
 pub use snapshot::{
-    ArbiterStats, BudgetSnapshot, CampaignSnapshot, HostCondition, HostSnapshot, LaneSnapshot,
-    LedgerSnapshot, Tally, UsageSnapshot,
+    ArbiterStats, BudgetSnapshot, CampaignSnapshot, HealthSnapshot, HostCondition, HostSnapshot,
+    LaneSnapshot, LedgerSnapshot, Tally, UsageSnapshot,
 };
 pub use workspaces::Workspaces;

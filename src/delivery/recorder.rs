@@ -15,6 +15,7 @@ use std::time::Duration;
 use actix::Addr;
 
 use crate::delivery::facts::{Fact, Facts};
+use crate::delivery::feed::{Feed, Notice};
 use crate::delivery::host::{Committed, HostActor, Ledger};
 use crate::delivery::shard::ArbiterCounters;
 use crate::model::{DeliveryId, HostNumber, Pending, Settlement};
@@ -29,6 +30,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Collects settlements and commits them.
 pub struct Recorder {
     store: Arc<dyn Store>,
+    feed: Arc<Feed>,
     counters: Arc<ArbiterCounters>,
     /// Hears of dead letters.
     facts: Arc<Facts>,
@@ -47,6 +49,8 @@ struct Batch {
     owners: HashMap<HostNumber, Owner>,
     /// Settled in this batch, and to be told of once they are durable.
     told: Vec<DeliveryId>,
+    /// What is told once it is durable; empty while nobody listens.
+    notices: Vec<Notice>,
 }
 
 /// The actor that made a decision.
@@ -63,9 +67,11 @@ impl Recorder {
         store: Arc<dyn Store>,
         counters: Arc<ArbiterCounters>,
         facts: Arc<Facts>,
+        feed: Arc<Feed>,
     ) -> Rc<Self> {
         Rc::new(Self {
             store,
+            feed,
             counters,
             facts,
             batch: RefCell::default(),
@@ -80,8 +86,13 @@ impl Recorder {
         self.closed.get() || self.uncommitted() >= UNCOMMITTED_MAX
     }
 
-    /// Takes a settlement of `owner`'s.
-    pub fn settle(self: &Rc<Self>, settlement: Settlement, owner: impl FnOnce() -> Owner) {
+    /// Takes a settlement of `owner`'s, and what is told of it where somebody listens.
+    pub fn settle(
+        self: &Rc<Self>,
+        settlement: Settlement,
+        notice: Option<Notice>,
+        owner: impl FnOnce() -> Owner,
+    ) {
         {
             let mut batch = self.batch.borrow_mut();
             match batch.owners.entry(settlement.id.host()) {
@@ -93,6 +104,7 @@ impl Recorder {
                 Entry::Occupied(_) => {}
             }
             batch.settlements.push(settlement);
+            batch.notices.extend(notice);
         }
         self.flush_soon();
     }
@@ -175,6 +187,7 @@ impl Recorder {
         };
         self.under_way.set(0);
         self.count();
+        self.feed.tell(batch.notices);
         // A repeated settle does not name again what an earlier try released.
         tell(&batch.settlements, released, batch.owners, told);
         if !batch.told.is_empty() {

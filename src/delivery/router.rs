@@ -289,6 +289,7 @@ impl Actor for Router {
             self.around.store.clone(),
             self.counters.clone(),
             self.around.registry.facts().clone(),
+            self.around.feed.clone(),
         );
         self.shard = Some(Rc::new(Shard {
             around: self.around.clone(),

@@ -12,10 +12,11 @@ use dashmap::DashMap;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::delivery::facts::Facts;
+use crate::delivery::feed::Feed;
 use crate::delivery::recorder::Recorder;
 use crate::delivery::router::Router;
 use crate::delivery::sender::Sender;
-use crate::delivery::snapshot::{ArbiterStats, HostSnapshot};
+use crate::delivery::snapshot::{ArbiterStats, HostCondition, HostSnapshot};
 use crate::delivery::workspaces::Workspaces;
 use crate::model::{HostControls, HostName};
 use crate::report::meters::Meters;
@@ -25,17 +26,18 @@ use crate::vault::Vault;
 /// Makes the sender of a host, on the arbiter that will use it.
 pub type SenderFactory = Arc<dyn Fn(&HostName) -> Rc<dyn Sender> + Send + Sync>;
 
-/// Live host actors by name: the latest snapshot of each.
+/// Live host actors by name: the latest snapshot of each. Shared, so that who looks at all of them
+/// copies none.
 #[derive(Default)]
 pub struct Registry {
-    hosts: DashMap<HostName, HostSnapshot>,
+    hosts: DashMap<HostName, Arc<HostSnapshot>>,
     facts: Arc<Facts>,
 }
 
 impl Registry {
     /// Takes a host actor's newest snapshot.
     pub fn publish(&self, snapshot: HostSnapshot) {
-        self.hosts.insert(snapshot.host.clone(), snapshot);
+        self.hosts.insert(snapshot.host.clone(), Arc::new(snapshot));
     }
 
     /// A host actor is no more.
@@ -49,7 +51,7 @@ impl Registry {
     }
 
     /// All snapshots.
-    pub fn all(&self) -> Vec<HostSnapshot> {
+    pub fn all(&self) -> Vec<Arc<HostSnapshot>> {
         self.hosts.iter().map(|entry| entry.value().clone()).collect()
     }
 }
@@ -88,9 +90,44 @@ pub struct ArbiterCounters {
     pub window_bytes: AtomicU64,
     /// What is measured of attempts and verdicts.
     pub meters: Meters,
+    /// Failed with a retry to come.
+    pub retried: AtomicU64,
+    /// Live host actors by what they were last shown in, in the order of [`HostCondition::ALL`].
+    pub conditions: [AtomicU64; HostCondition::ALL.len()],
+    /// What is owed to those that may not be called now.
+    pub deferred: AtomicU64,
+}
+
+/// What a host actor adds to the totals of its arbiter while it shows this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its condition.
+    pub condition: HostCondition,
+    /// What is owed to it.
+    pub waiting: u64,
+}
+
+impl Shown {
+    fn deferred(self) -> u64 {
+        if self.condition == HostCondition::Healthy { 0 } else { self.waiting }
+    }
 }
 
 impl ArbiterCounters {
+    /// A host actor shows something else than before: nothing at first and in the end. So the totals
+    /// are known without looking at every host.
+    pub fn show(&self, before: Option<Shown>, now: Option<Shown>) {
+        // Added first, so that no reader sees less than nothing.
+        if let Some(shown) = now {
+            self.conditions[shown.condition as usize].fetch_add(1, Ordering::Relaxed);
+            self.deferred.fetch_add(shown.deferred(), Ordering::Relaxed);
+        }
+        if let Some(shown) = before {
+            self.conditions[shown.condition as usize].fetch_sub(1, Ordering::Relaxed);
+            self.deferred.fetch_sub(shown.deferred(), Ordering::Relaxed);
+        }
+    }
+
     /// The counters as one value.
     pub fn stats(&self, arbiter: usize) -> ArbiterStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -110,6 +147,9 @@ impl ArbiterCounters {
             unanswered: read(&self.unanswered),
             window_bytes: read(&self.window_bytes),
             readings: self.meters.read(),
+            retried: read(&self.retried),
+            deferred: read(&self.deferred),
+            conditions: self.conditions.each_ref().map(read),
         }
     }
 }
@@ -129,6 +169,8 @@ pub struct Surroundings {
     pub registry: Arc<Registry>,
     /// What operators asked.
     pub controls: Controls,
+    /// Where it is told what came of deliveries.
+    pub feed: Arc<Feed>,
     /// What holds for each workspace.
     pub workspaces: Arc<Workspaces>,
     /// The stored secrets.

@@ -45,6 +45,11 @@ pub struct HostSnapshot {
     pub mailbox: u64,
     /// Seconds since the actor started.
     pub age_s: u64,
+    /// The part (0 to 1) of the last minute's attempts that were answered 2xx; absent where there
+    /// was none.
+    pub success_ratio: Option<f64>,
+    /// How near it is to a cooldown.
+    pub health: HealthSnapshot,
     /// Attempts and outcomes of the last minute.
     pub last_minute: Tally,
     /// Of the last hour.
@@ -135,6 +140,22 @@ pub struct BudgetSnapshot {
     pub static_rate: Option<f64>,
 }
 
+/// The health window of a host, and where it trips: at `min_failures` failures or more, if they are
+/// more than `failure_ratio` of the attempts.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct HealthSnapshot {
+    /// Seconds that are looked back over.
+    pub window_s: u64,
+    /// Attempts in the window that failed.
+    pub failures: u32,
+    /// All attempts in the window that say something of its health.
+    pub attempts: u32,
+    /// Fewer failures never trip.
+    pub min_failures: u32,
+    /// Share of failures (0 to 1) above which it trips.
+    pub failure_ratio: f64,
+}
+
 /// Counts over a stretch of time.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tally {
@@ -152,6 +173,13 @@ pub struct Tally {
     pub p50_ms: Option<f64>,
     /// 99th percentile.
     pub p99_ms: Option<f64>,
+}
+
+impl Tally {
+    /// The part (0 to 1) of the attempts that were answered 2xx; `None` where there was none.
+    pub fn success_ratio(&self) -> Option<f64> {
+        (self.attempts > 0).then(|| self.delivered as f64 / self.attempts as f64)
+    }
 }
 
 /// One shard's actors.
@@ -185,7 +213,14 @@ pub struct ArbiterStats {
     pub unanswered: u64,
     /// Bytes of webhooks that windows hold.
     pub window_bytes: u64,
-    /// What was measured since start; for the metrics alone.
+    /// What was measured since start; for the metrics and the totals alone.
     #[serde(skip)]
     pub readings: Readings,
+    /// Attempts that failed with a retry to come, since start.
+    pub retried: u64,
+    /// Deliveries that wait for a host that may not be called now.
+    pub deferred: u64,
+    /// Live host actors by state, in the order of [`HostCondition::ALL`].
+    #[serde(skip)]
+    pub conditions: [u64; HostCondition::ALL.len()],
 }

@@ -2,10 +2,10 @@
 
 use crate::delivery::host::HostActor;
 use crate::delivery::snapshot::{
-    BudgetSnapshot, CampaignSnapshot, HostSnapshot, LaneSnapshot, LedgerSnapshot, Tally,
-    UsageSnapshot,
+    BudgetSnapshot, CampaignSnapshot, HealthSnapshot, HostSnapshot, LaneSnapshot, LedgerSnapshot,
+    Tally, UsageSnapshot,
 };
-use crate::model::Now;
+use crate::model::{Moment, Now};
 use crate::policy::host_state::Standing;
 use crate::report::tally::{Counts, Kind};
 use crate::report::usage::Usage;
@@ -14,6 +14,8 @@ pub(super) fn snapshot(actor: &mut HostActor, now: Now) -> HostSnapshot {
     let standing = actor.state.standing(now);
     let window = actor.state.header_window(now.moment);
     let number = actor.name.shard();
+    let health = health(actor, now.moment);
+    let last_minute = tally(&actor.tally.last_minute(now.moment));
     let state = &actor.state;
     HostSnapshot {
         shard: number,
@@ -37,7 +39,9 @@ pub(super) fn snapshot(actor: &mut HostActor, now: Now) -> HostSnapshot {
         uncommitted: actor.ledger.len() as u64,
         mailbox: actor.mailbox(),
         age_s: now.moment.since(actor.started).as_secs(),
-        last_minute: tally(&actor.tally.last_minute(now.moment)),
+        success_ratio: last_minute.success_ratio(),
+        health,
+        last_minute,
         last_hour: tally(&actor.tally.last_hour(now.moment)),
         since_start: tally(&actor.tally.since_start()),
         controls: state.controls().clone(),
@@ -65,6 +69,18 @@ pub(super) fn inspect(actor: &mut HostActor, now: Now) -> HostSnapshot {
         other: Some(used(actor.usage.other_campaigns(), now)),
     };
     HostSnapshot { lanes: Some(lanes), ledger: Some(ledger), ..snapshot(actor, now) }
+}
+
+fn health(actor: &mut HostActor, now: Moment) -> HealthSnapshot {
+    let (attempts, failures) = actor.state.health_counts(now);
+    let rules = actor.state.health_rules();
+    HealthSnapshot {
+        window_s: rules.window.as_secs(),
+        failures,
+        attempts,
+        min_failures: rules.min_failures,
+        failure_ratio: rules.failure_ratio,
+    }
 }
 
 fn lane(actor: &mut HostActor, number: u32, now: Now) -> LaneSnapshot {

@@ -226,7 +226,7 @@ pub enum End {
 
 impl End {
     /// The word of the contract.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             End::Delivered => "delivered",
             End::Failed => "failed",

@@ -110,6 +110,11 @@ impl Budget {
         Some((window.free(in_flight) as u64, window.resets(), window.next_rate()))
     }
 
+    /// The rate that its headers ask for, requests a second, where they do.
+    pub fn rate(&self) -> Option<f64> {
+        self.pace.as_ref().map(Pace::rate)
+    }
+
     /// Whether the budget lets a send start while `in_flight` are out, and if not, until when.
     /// `Err(None)` means until an answer comes.
     pub fn admits(&mut self, in_flight: u32, now: Moment) -> Result<(), Option<Moment>> {

@@ -25,6 +25,16 @@ pub enum HostCondition {
 }
 
 impl HostCondition {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [HostCondition; 6] = [
+        HostCondition::Healthy,
+        HostCondition::Limited,
+        HostCondition::BackingOff,
+        HostCondition::CoolingDown,
+        HostCondition::Probing,
+        HostCondition::Paused,
+    ];
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

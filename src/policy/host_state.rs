@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::config::HostRules;
+use crate::config::{Health, HostRules};
 use crate::model::{DeliveryId, HostControls, Moment, Now, Pending};
 use crate::policy::budget::{Budget, Wait};
 use crate::policy::concurrency::Concurrency;
@@ -185,6 +185,27 @@ impl HostState {
     /// Learned rate.
     pub fn learned_rate(&self) -> Option<f64> {
         self.learned.rate()
+    }
+
+    /// The rules of its health.
+    pub fn health_rules(&self) -> &Health {
+        &self.rules.health
+    }
+
+    /// Attempts and failures in its health window: of all lanes, where each has its own.
+    pub fn health_counts(&mut self, now: Moment) -> (u32, u32) {
+        let vitals = self.wards.values_mut().chain([&mut self.vitals]);
+        let counts = vitals.map(|vitals| vitals.health.counts(now));
+        counts.fold((0, 0), |sum, (attempts, failures)| {
+            (sum.0.saturating_add(attempts), sum.1.saturating_add(failures))
+        })
+    }
+
+    /// Requests a second that the tightest of its paces allows: the static one, the one that its
+    /// headers ask for, the learned one. `None` where nothing limits it.
+    pub fn rate_limit(&self) -> Option<f64> {
+        let paces = [self.static_rate(), self.budget.rate(), self.learned_rate()];
+        paces.into_iter().flatten().reduce(f64::min)
     }
 
     /// Limit, remaining and reset of the host's own headers.

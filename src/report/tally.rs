@@ -45,7 +45,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    fn count(&mut self, kind: Kind, latency_us: u64) {
+    pub(super) fn count(&mut self, kind: Kind, latency_us: u64) {
         self.attempts += 1;
         self.kinds[kind as usize] += 1;
         self.latencies[bucket_of(latency_us)] += 1;
@@ -64,16 +64,25 @@ impl Counts {
     /// Latency under which this share (0 to 1) of attempts stayed, in milliseconds, to the upper
     /// end of its bucket.
     pub fn percentile_ms(&self, share: f64) -> Option<f64> {
+        self.percentile_bucket(share).map(bucket_end_ms)
+    }
+
+    /// The bucket of that latency.
+    pub(super) fn percentile_bucket(&self, share: f64) -> Option<usize> {
         let total: u64 = self.latencies.iter().map(|count| u64::from(*count)).sum();
         (total > 0).then_some(())?;
         let wanted = (total as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
-        let bucket = self.latencies.iter().position(|count| {
+        self.latencies.iter().position(|count| {
             seen += u64::from(*count);
             seen >= wanted
-        })?;
-        Some(FIRST_US * RATIO.powi(bucket as i32) / 1000.0)
+        })
     }
+}
+
+/// The upper end of a bucket, in milliseconds.
+pub(super) fn bucket_end_ms(bucket: usize) -> f64 {
+    FIRST_US * RATIO.powi(bucket as i32) / 1000.0
 }
 
 fn bucket_of(latency_us: u64) -> usize {

@@ -136,7 +136,7 @@ async fn no_route_gives_away_what_is_of_another_workspace() {
         let answer = ask(&house, "GET", &format!("/v1/reports?{composed}"), &theirs).await;
         assert_eq!(answer.status, 404, "{composed}: {}", answer.text);
     }
-    for whole in ["/v1/stats", "/metrics"] {
+    for whole in ["/v1/stats", "/v1/series", "/v1/live", "/v1/live?top=1", "/metrics"] {
         assert_eq!(ask(&house, "GET", whole, &theirs).await.status, 403, "{whole}");
     }
     assert_eq!(ask(&house, "DELETE", "/v1/recipients/u1", &theirs).await.status, 200);

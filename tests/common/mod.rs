@@ -208,6 +208,7 @@ impl Sim {
             }),
             registry: Arc::default(),
             controls: Arc::default(),
+            feed: Arc::default(),
             workspaces: Arc::default(),
             vault: hostline::vault::Vault::new(store.clone(), &settings, clock.clone()),
             seed: 1,

@@ -9,12 +9,14 @@ use futures::future::{BoxFuture, ready};
 use hostline::clock::Clock;
 use hostline::config::Settings;
 use hostline::delivery::{
-    ArbiterStats, BudgetSnapshot, Cancelled, Engine, Explanation, HostCondition, HostSnapshot,
-    Obstacle, Tally, WaitReason, What,
+    ArbiterStats, BudgetSnapshot, Cancelled, Engine, Explanation, Feed, HealthSnapshot,
+    HostCondition, HostSnapshot, Obstacle, Tally, WaitReason, What,
 };
 use hostline::model::{
     DeliveryId, End, HostControls, HostName, Settlement, StoredState, Timestamp, Verdict,
 };
+use hostline::report::host_series::{HostPoint, HostSeries};
+use hostline::report::tally::Kind;
 use hostline::store::{DeliveryFilter, Store, StoreError};
 use hostline::vault::Vault;
 
@@ -23,8 +25,10 @@ pub struct FakeEngine {
     pub now: Timestamp,
     pub stopping: AtomicBool,
     pub in_flight: Mutex<Vec<DeliveryId>>,
-    pub live: Mutex<Vec<HostSnapshot>>,
+    pub live: Mutex<Vec<Arc<HostSnapshot>>>,
     pub controls: Mutex<HashMap<HostName, HostControls>>,
+    pub feed: Arc<Feed>,
+    pub arbiter: Mutex<ArbiterStats>,
     pub workspaces: hostline::delivery::Workspaces,
     pub vault: Arc<Vault>,
 }
@@ -40,14 +44,23 @@ impl FakeEngine {
             in_flight: Mutex::default(),
             live: Mutex::default(),
             controls: Mutex::default(),
+            feed: Arc::default(),
+            arbiter: Mutex::new(ArbiterStats { hosts_alive: 2, attempts: 7, ..Default::default() }),
             workspaces: Default::default(),
         })
+    }
+
+    /// These host actors live now.
+    pub fn set_live(&self, snapshots: impl IntoIterator<Item = HostSnapshot>) {
+        *self.live.lock().unwrap() = snapshots.into_iter().map(Arc::new).collect();
     }
 }
 
 pub fn snapshot(host: &str, queued: u64, state: HostCondition) -> HostSnapshot {
     let host = HostName::from_normalised(host);
     HostSnapshot {
+        success_ratio: None,
+        health: HealthSnapshot::default(),
         shard: host.shard(),
         host,
         arbiter: 0,
@@ -163,11 +176,23 @@ impl Engine for FakeEngine {
 
     fn host(&self, host: HostName) -> BoxFuture<'static, Option<HostSnapshot>> {
         let live = self.live.lock().unwrap();
-        ready(live.iter().find(|snapshot| snapshot.host == host).cloned()).boxed()
+        let found = live.iter().find(|snapshot| snapshot.host == host);
+        ready(found.map(|snapshot| HostSnapshot::clone(snapshot))).boxed()
     }
 
-    fn hosts(&self) -> Vec<HostSnapshot> {
+    fn hosts(&self) -> Vec<Arc<HostSnapshot>> {
         self.live.lock().unwrap().clone()
+    }
+
+    fn series(&self, host: HostName) -> BoxFuture<'static, Option<Vec<HostPoint>>> {
+        let mut series = HostSeries::default();
+        series.count(Kind::Delivered, Some(200), 2_000, self.now);
+        let lives = self.live.lock().unwrap().iter().any(|snapshot| snapshot.host == host);
+        ready(lives.then(|| series.points(self.now))).boxed()
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     fn in_flight(&self, limit: usize) -> BoxFuture<'static, Vec<DeliveryId>> {
@@ -175,7 +200,7 @@ impl Engine for FakeEngine {
     }
 
     fn arbiters(&self) -> Vec<ArbiterStats> {
-        vec![ArbiterStats { arbiter: 0, hosts_alive: 2, attempts: 7, ..ArbiterStats::default() }]
+        vec![self.arbiter.lock().unwrap().clone()]
     }
 
     fn workspaces(&self) -> &hostline::delivery::Workspaces {

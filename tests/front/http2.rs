@@ -314,3 +314,24 @@ fn a_connection_without_a_request_is_closed_in_time() {
     assert!(client.next_of(DATA).is_some());
     assert_eq!(client.farewell(), Some(0));
 }
+
+#[test]
+fn a_stop_ends_a_stream_of_events() {
+    let (authority, open) = with(|_| {});
+    let mut client = Client::new(&authority, &open);
+    client.get(1, "/v1/live?deliveries=true");
+    assert_eq!(client.next_of(HEADERS).expect("an answer").payload[0], STATUS_200);
+    assert_eq!(client.next_of(DATA).expect("its beginning").payload, b"retry: 3000\n\n");
+    let begun = Instant::now();
+    let stopping = std::thread::spawn(move || open.stop_well());
+    let mut has_ended = false;
+    while let Some(came) = client.next() {
+        has_ended |= came.kind == DATA && came.payload.is_empty();
+        if came.kind == PING {
+            // It asks whether all that was sent before its good-bye has come.
+            client.send(&frame(PING, ACK, 0, &came.payload));
+        }
+    }
+    stopping.join().expect("it stops");
+    assert!(has_ended && begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+}

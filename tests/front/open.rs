@@ -53,6 +53,11 @@ impl Open {
         Ok(Self { address, admin, handle, thread: Some(thread) })
     }
 
+    /// Stops as it stops on a signal: what is under way is waited for.
+    pub fn stop_well(self) {
+        futures::executor::block_on(self.handle.stop(true));
+    }
+
     pub fn connect(&self) -> Wire<TcpStream> {
         Wire::new(connect(self.address))
     }

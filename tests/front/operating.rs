@@ -1,6 +1,7 @@
 //! Redrives by filter, hosts, stats, probes, metrics.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix_web::test::TestRequest;
 use hostline::delivery::HostCondition;
@@ -81,11 +82,11 @@ async fn hosts_are_listed_sorted_and_filtered() {
     for host in ["c", "a", "b", "d"] {
         house.trigger(&format!("https://{host}.example/"), json!({})).await;
     }
-    *house.engine.live.lock().unwrap() = vec![
+    house.engine.set_live([
         snapshot("a.example", 5, HostCondition::Healthy),
         snapshot("b.example", 9, HostCondition::CoolingDown),
         snapshot("d.example", 5, HostCondition::Healthy),
-    ];
+    ]);
     let names = |list: &Value| -> String {
         let rows = list["data"].as_array().unwrap_or_else(|| panic!("{list}"));
         rows.iter().map(|row| &row["host"].as_str().unwrap()[..1]).collect()
@@ -99,11 +100,28 @@ async fn hosts_are_listed_sorted_and_filtered() {
         ("?state=idle", "c"),
         ("?state=healthy&sort=-queued", "ad"),
         ("?after=b.example", "cd"),
+        ("?alive=true", "abd"),
+        ("?alive=true&sort=name&limit=2&offset=1", "bd"),
+        ("?alive=false&q=C.exam", "c"),
+        ("?q=.example&limit=3", "abc"),
+        ("?q=.example&limit=3&after=c.example", "d"),
+        ("?q=b&sort=-queued", "b"),
+        ("?q=%20", "abcd"),
+        ("?sort=-queued&offset=2", "d"),
+        ("?sort=-queued&offset=9", ""),
+        ("?sort=-state", "bad"),
     ] {
         let list = house.get(&format!("/v1/hosts{query}")).await.json();
         assert_eq!(names(&list), expected, "{query}");
     }
-    for sort in ["name", "-queued"] {
+    let total = |query: &'static str| {
+        let house = &house;
+        async move { house.get(&format!("/v1/hosts{query}")).await.json()["total"].clone() }
+    };
+    assert_eq!(total("?sort=-queued&limit=1").await, 3);
+    assert_eq!(total("?alive=true&state=healthy&offset=1").await, 2);
+    assert_eq!(total("?limit=1").await, Value::Null, "of what the store has nobody counts");
+    for sort in ["name", "-queued", "-name&alive=true", "name&q=."] {
         let (mut seen, mut after) = (String::new(), String::new());
         loop {
             let uri = format!("/v1/hosts?sort={sort}&limit=1{after}");
@@ -112,13 +130,49 @@ async fn hosts_are_listed_sorted_and_filtered() {
             let Some(next) = list["next"].as_str() else { break };
             after = format!("&after={next}");
         }
-        assert_eq!(seen, if sort == "name" { "abcd" } else { "bad" });
+        let expected = match sort {
+            "-queued" => "bad",
+            "-name&alive=true" => "dba",
+            _ => "abcd",
+        };
+        assert_eq!(seen, expected, "{sort}");
     }
     let live = house.get("/v1/hosts/b.example").await.json();
     assert_eq!((&live["alive"], &live["state"]), (&json!(true), &json!("cooling_down")));
     let kept = house.get("/v1/hosts/C.Example").await.json();
     assert_eq!((&kept["alive"], &kept["waiting"]), (&json!(false), &json!(1)));
     assert!(kept["history"].is_array());
+}
+
+#[actix_web::test]
+async fn hosts_without_a_value_come_last_in_either_direction() {
+    let house = House::new();
+    let with = |host: &str, p50_ms: Option<f64>| {
+        let mut row = snapshot(host, 0, HostCondition::Healthy);
+        row.last_minute.p50_ms = p50_ms;
+        row.until = p50_ms.map(|ms| NOW.plus(Duration::from_secs(ms as u64)));
+        row.success_ratio = p50_ms.map(|ms| ms / 100.0);
+        row
+    };
+    house.engine.set_live([
+        with("a.example", None),
+        with("b.example", Some(20.0)),
+        with("c.example", Some(5.0)),
+        with("d.example", None),
+    ]);
+    for key in ["p50", "until", "success"] {
+        for (sort, expected) in [(key.to_owned(), "cbad"), (format!("-{key}"), "bcad")] {
+            let (mut seen, mut after) = (String::new(), String::new());
+            loop {
+                let uri = format!("/v1/hosts?sort={sort}&limit=1{after}");
+                let list = house.get(&uri).await.json();
+                seen += &list["data"][0]["host"].as_str().unwrap()[..1];
+                let Some(next) = list["next"].as_str() else { break };
+                after = format!("&after={next}");
+            }
+            assert_eq!(seen, expected, "{sort}");
+        }
+    }
 }
 
 #[actix_web::test]

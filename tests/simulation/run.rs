@@ -601,6 +601,7 @@ impl Life {
             senders: Arc::new(move |host| Rc::new(world.sender(host)) as Rc<dyn Sender>),
             registry: Arc::default(),
             controls: Arc::new(controls.into_iter().collect()),
+            feed: Arc::default(),
             workspaces: Arc::default(),
             vault: hostline::vault::Vault::new(front.clone(), &history.settings, clock.clone()),
             seed: history.plan.seed,

@@ -47,7 +47,7 @@ pub(super) struct Progress {
 }
 
 /// Stands for a request under way.
-pub(super) struct UnderWay(Rc<Progress>);
+pub(in crate::api) struct UnderWay(Rc<Progress>);
 
 impl Progress {
     /// A request's head has been read.

@@ -8,6 +8,7 @@ use futures::channel::oneshot;
 use super::messages::{AttemptFinished, Fetched, Paged, Remembered};
 use super::{BREATHER, Committed, Enqueue, HostActor, HostCommand, KEEP_WEBHOOK, LookAgain, Stop};
 use crate::delivery::engine::Cancelled;
+use crate::delivery::feed::Origin;
 use crate::delivery::sender::Report;
 use crate::delivery::{explain, view};
 use crate::model::{Attempt, DeliveryId, End, Now, Settlement, Verdict};
@@ -75,7 +76,7 @@ impl Handler<AttemptFinished> for HostActor {
         let AttemptFinished { id, started, report, under_way: _under_way } = finished;
         let roll = self.shard.roll();
         let Some(ruling) = self.state.settle(id, &report.outcome, now, roll) else { return };
-        self.count(&ruling, &report.outcome, &report.timings, now.moment);
+        self.count(&ruling, &report.outcome, &report.timings, now);
         self.note_shed();
         log::debug!(
             host:% = self.name, delivery:% = id, attempt = ruling.attempts,
@@ -100,7 +101,8 @@ impl Handler<AttemptFinished> for HostActor {
             self.shard.recorder.tell_of(id);
         }
         let settlement = Settlement { id, verdict, at: now.wall, attempt: Some(attempt) };
-        self.settle(settlement, context);
+        let origin = Origin { workspace: Some(ruling.lane), campaign: ruling.campaign };
+        self.settle(settlement, origin, context);
         self.pump(context);
     }
 }
@@ -193,6 +195,9 @@ impl Handler<HostCommand> for HostActor {
             HostCommand::Control(controls) => self.state.control(controls, now.moment),
             HostCommand::Inspect(reply) => {
                 let _left = reply.send(view::inspect(self, now));
+            }
+            HostCommand::Series(reply) => {
+                let _left = reply.send(self.series.points(now.wall));
             }
             HostCommand::InFlight(reply) => {
                 let _left = reply.send(self.state.in_flight_ids().collect());

@@ -11,6 +11,7 @@ use crate::delivery::sender::Report;
 use crate::delivery::shard::ArbiterCounters;
 use crate::delivery::snapshot::HostSnapshot;
 use crate::model::{DeliveryId, HostControls, Pending, Timestamp, Webhook};
+use crate::report::host_series::HostPoint;
 use crate::store::{DeliveryRecord, HostRecord, LanePage, StoreError};
 
 /// New pending deliveries of the host.
@@ -47,6 +48,8 @@ pub enum HostCommand {
     Control(HostControls),
     /// A fresh snapshot.
     Inspect(oneshot::Sender<HostSnapshot>),
+    /// The last minutes in steps.
+    Series(oneshot::Sender<Vec<HostPoint>>),
     /// Ids in flight.
     InFlight(oneshot::Sender<Vec<DeliveryId>>),
     /// Look whether you are idle: there are too many actors.

@@ -8,6 +8,7 @@ use actix::{AsyncContext, Context};
 use super::{BREATHER, HostActor};
 use crate::delivery::facts::Fact;
 use crate::delivery::router::HostIdle;
+use crate::delivery::shard::Shown;
 use crate::delivery::snapshot::HostCondition;
 use crate::delivery::view;
 use crate::model::{Moment, Now};
@@ -37,7 +38,7 @@ impl HostActor {
         let changes = self.note_condition(standing, now);
         self.tell_of_health(now);
         let changed = !changes.is_empty();
-        self.touched |= standing.condition != self.shown;
+        self.touched |= self.shown.is_none_or(|shown| shown.condition != standing.condition);
         // A stop waits for what is in flight, and would not wait a second for its lesson.
         let save_due = self.unsaved && (self.quiet || now.moment.since(self.saved) >= SAVE_EVERY);
         if changed || save_due {
@@ -47,8 +48,10 @@ impl HostActor {
         if (self.touched && publish_at <= now.moment) || changed {
             self.published = Some(now.moment);
             self.touched = false;
-            self.shown = standing.condition;
+            self.series.note(self.gauges(), now.wall);
             let snapshot = view::snapshot(self, now);
+            let shown = Shown { condition: snapshot.state, waiting: snapshot.waiting };
+            self.shard.counters.show(self.shown.replace(shown), Some(shown));
             self.shard.around.registry.publish(snapshot);
         }
         let save_at = self.unsaved.then(|| self.saved + SAVE_EVERY);
