@@ -8,7 +8,7 @@ import { join } from "node:path";
 const { BASE_URL, MODULES, SHOTS } = process.env;
 const require = createRequire(join(MODULES, "x.js"));
 const axe = require.resolve("axe-core/axe.min.js");
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 20_000);
 const WIDE = { width: 1360, height: 900 };
 
 /** A phone in the hand. */

@@ -123,7 +123,7 @@ export default {
 
   "hosts that hurt show why, and for how long": async (world) => {
     const { broken, limited } = world.made.hosts;
-    const page = await world.open("#/hosts?sort=-p99");
+    const page = await world.open("#/hosts?sort=-waiting");
     const line = (host) => rows(page).filter({ has: page.getByRole("link", { name: host }) });
     await line(broken).locator(".s-cooling_down").waitFor();
     const left = line(broken).locator(".c-state time");
@@ -137,9 +137,9 @@ export default {
     await world.shot(page, "hosts-light");
   },
 
-  "dark, and on a phone": async (world) => {
+  "dark": async (world) => {
     const { broken } = world.made.hosts;
-    const page = await world.open("#/hosts?sort=-p99", { theme: "dark" });
+    const page = await world.open("#/hosts?sort=-waiting", { theme: "dark" });
     await page.getByRole("link", { name: broken }).waitFor();
     await world.axe(page);
     await world.shot(page, "hosts-dark");

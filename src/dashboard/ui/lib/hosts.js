@@ -71,9 +71,11 @@ export function success(row) {
   );
 }
 
-/** Why a host is as it is, in words. */
-export const why = (row) =>
-  row.reason || row.controls?.reason || (row.alive === false ? "nothing to do" : "");
+/** Why a host is as it is, in words, with those of the operator who paused it. */
+export function why(row) {
+  if (row.alive === false && !row.controls?.paused) return "nothing to do";
+  return [row.reason, row.controls?.reason].filter(Boolean).join(": ");
+}
 
 /** Hosts by state as one labelled bar; each part leads to its hosts. `counts` are by state. */
 export function census(counts) {

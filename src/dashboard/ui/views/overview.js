@@ -256,13 +256,16 @@ export default async function view(root, { session, signal }) {
     backlogged.set(stats.backlogged ?? []);
     slowest.set(stats.slowest ?? []);
   };
-  try {
-    await past(tiles, step, signal);
-    subscribe({ top: TOP }, { stats: listen }, signal);
-    every(DAY_EVERY_MS, signal, () => step === 60 && choose(60));
-  } catch (error) {
-    for (const place of [states, waits, keeps]) unavailable(place, error, "live figures");
-  }
-  await welcome(first, session, signal);
+  const begin = async () => {
+    try {
+      await past(tiles, step, signal);
+      subscribe({ top: TOP }, { stats: listen }, signal);
+      await every(DAY_EVERY_MS, signal, () => step === 60 && choose(60));
+    } catch (error) {
+      for (const place of [states, waits, keeps]) unavailable(place, error, "live figures");
+    }
+  };
+  begin();
+  welcome(first, session, signal);
   return undefined;
 }
