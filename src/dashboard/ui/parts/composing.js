@@ -42,7 +42,8 @@ export class Composing {
     this.saved = saved;
     const readonly = !may("compose:write") || head?.status === "archived";
     this.editor = editor({
-      label: `Document of the ${WORD[this.kind]}`, value: draft(this.kind, this.id) ?? saved, readonly,
+      label: `Document of the ${WORD[this.kind]}`, readonly,
+      value: draft(this.kind, this.id) ?? saved,
       changed: (text, sound) => this.typed(text, sound),
     });
     this.draw();
@@ -82,7 +83,8 @@ export class Composing {
     const { changed } = this;
     const save = write && button(this.head ? "Save as a new version" : "Create", () => this.save(),
       "primary", { disabled: Boolean(this.editor.fault) || (Boolean(this.head) && !changed) });
-    const discard = changed && this.head && button("Discard changes", () => this.replace(this.saved), "quiet");
+    const discard = changed && this.head
+      && button("Discard changes", () => this.replace(this.saved), "quiet");
     const had = this.buttons.contains(document.activeElement);
     fill(this.buttons, save, discard);
     if (had) this.buttons.querySelector("button:enabled")?.focus();
@@ -124,7 +126,8 @@ export class Composing {
 
   async duplicate() {
     const given = await ask({ title: `Duplicate “${this.head.name}”`, action: "Duplicate",
-      fields: [{ name: "name", label: "Name of the copy", value: `${this.head.name} (copy)`, required: true }] });
+      fields: [{ name: "name", label: "Name of the copy", value: `${this.head.name} (copy)`,
+        required: true }] });
     if (!given) return;
     try {
       const copy = await send("POST", `${pathOf(this.kind, this.head.id)}/duplicate`, given);

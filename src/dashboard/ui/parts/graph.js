@@ -31,7 +31,8 @@ function nodesOf(document, counts) {
   const edges = ways(steps);
   const nodes = [
     { id: START, kind: "start", title: "Entry", line: triggerWords(document.trigger) },
-    ...steps.map((step) => ({ id: step.id, kind: step.type, title: step.id, line: stepWords(step, nameKnown) })),
+    ...steps.map((step) => ({ id: step.id, kind: step.type, title: step.id,
+      line: stepWords(step, nameKnown) })),
   ];
   if (edges.some((way) => way.to === "")) {
     nodes.push({ id: "", kind: "end", title: "End", line: "the journey ends" });
@@ -73,7 +74,8 @@ function edgeView(edge) {
   const label = edge.label && svg("g", { class: "edge-label" }, svg("title", {}, edge.text),
     svg("rect", { x: edge.label[0] - edge.labelWidth / 2, y: edge.label[1] - 9,
       width: edge.labelWidth, height: 18, rx: 4 }),
-    svg("text", { x: edge.label[0], y: edge.label[1] + 4, "text-anchor": "middle" }, cut(edge.text, LABEL)));
+    svg("text", { x: edge.label[0], y: edge.label[1] + 4, "text-anchor": "middle" },
+      cut(edge.text, LABEL)));
   return svg("g", { class: `edge${edge.back ? " back" : ""}` },
     svg("path", { d: curve(edge.points), "marker-end": "url(#arrow)" }), label);
 }
@@ -108,9 +110,11 @@ function nodeView(node, edges, choose) {
   line(52, node.line, "line"), node.counts && line(71, countsText(node.counts), "counts"));
 }
 
+const ARROWS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
+
 /** The nearest node in the direction of an arrow. */
 function toward(nodes, from, key) {
-  const [dx, dy] = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[key];
+  const [dx, dy] = ARROWS[key];
   const far = (node) => {
     const [x, y] = [node.x - from.x, node.y - from.y];
     const along = x * dx + y * dy;
@@ -139,7 +143,8 @@ export function drawCanvas(place, { document, name, counts, chosen, selected }) 
     chosen(id);
   };
   const views = laid.nodes.map((node) => nodeView(node, laid.edges, choose));
-  const stop = (id) => views.forEach((one) => one.setAttribute("tabindex", one.dataset.id === id ? 0 : -1));
+  const stop = (id) => views.forEach((one) =>
+    one.setAttribute("tabindex", one.dataset.id === id ? 0 : -1));
   const arrow = svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7,
     markerHeight: 7, orient: "auto" }, svg("path", { d: "M0,0L8,4L0,8Z" }));
   const beside = laid.looped.length > 0 ? LOOP + LABEL * CHARACTER : 0;
@@ -148,7 +153,7 @@ export function drawCanvas(place, { document, name, counts, chosen, selected }) 
     class: "graph", width, height, viewBox: `${-MARGIN} ${-MARGIN} ${width} ${height}`, role: "group",
     "aria-label": `The canvas ${name}: ${nodes.length} nodes`,
     onkeydown: (event) => {
-      if (!event.key.startsWith("Arrow")) return;
+      if (!ARROWS[event.key]) return;
       const from = laid.nodes.find((node) => node.id === event.target.dataset?.id);
       const to = from && toward(laid.nodes, from, event.key);
       if (!to) return;

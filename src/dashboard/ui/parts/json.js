@@ -44,9 +44,9 @@ class Scanner {
     const start = this.at;
     if (next === "{") this.members(pointer, depth);
     else if (next === "[") this.items(pointer, depth);
-    else if (next === '"') this.string("This text never ends, or has a raw line break or a wrong \\ in it.");
+    else if (next === '"') this.string("This text never ends, or has a line break or a wrong \\ in it.");
     else if ((this.take(NUMBER) ?? this.take(WORD)) === undefined) {
-      this.fail(next === undefined ? "The text ends where a value is missing." : "A value is missing here.");
+      this.fail(`A value is missing ${next === undefined ? "at the end" : "here"}.`);
     }
     this.places.set(pointer, { ...this.places.get(pointer), start, end: this.at });
   }

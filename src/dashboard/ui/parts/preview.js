@@ -59,7 +59,8 @@ class Preview {
       this.render();
     }, "quiet");
     this.node = card("Preview", null, this.place,
-      h("details", { class: "fold", open: true }, h("summary", {}, "Sample data"), this.sample.node, again));
+      h("details", { class: "fold", open: true }, h("summary", {}, "Sample data"), this.sample.node,
+        again));
     this.render();
   }
 
@@ -122,8 +123,9 @@ class Preview {
     const title = source.label && h("h3", {}, source.label);
     if (result.webhook) {
       const answer = h("div", {});
-      const test = may("triggers:write") && button("Send a test…", () => this.test(source, result.webhook, [text, sample], answer));
-      return h("section", { class: "preview" }, title, webhookView(result.webhook), test, answer);
+      const test = () => this.test(source, result.webhook, [text, sample], answer);
+      return h("section", { class: "preview" }, title, webhookView(result.webhook),
+        may("triggers:write") && button("Send a test…", test), answer);
     }
     if (result.aborted !== undefined) {
       return h("section", { class: "preview" }, title, h("div", { class: "notice" },

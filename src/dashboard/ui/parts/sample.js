@@ -1,11 +1,12 @@
 // Sample data for a preview: a value for every variable that a document speaks of. Pure.
 
 const DOTTED = /\b(properties|event_properties|entry_properties|recipient)\.([A-Za-z_]\w*)/g;
-const BRAZE = /\b(api_trigger_properties|event_properties|canvas_entry_properties|context|custom_attribute)\.\$\{([^}]+)\}/g;
+const BRAZE = /\b(\w+)\.\$\{([^}]+)\}/g;
 const BARE = /(?<![.\w])\$\{([^}]+)\}/g;
 const SPELLED = {
-  api_trigger_properties: "properties", canvas_entry_properties: "entry_properties",
-  context: "entry_properties", custom_attribute: "recipient",
+  api_trigger_properties: "properties", event_properties: "event_properties",
+  canvas_entry_properties: "entry_properties", context: "entry_properties",
+  custom_attribute: "recipient",
 };
 /** These are of the recipient or dispatch itself, no attributes. */
 const OWN = ["user_id", "external_id", "dispatch_id"];
@@ -19,10 +20,10 @@ export function sampleOf(text) {
     else if (!OWN.includes(name)) attributes[name] ??= name;
   };
   for (const [, root, name] of text.matchAll(DOTTED)) note(root, name);
-  for (const [, root, name] of text.matchAll(BRAZE)) note(SPELLED[root] ?? root, name);
-  for (const [, name] of text.matchAll(BARE)) {
-    if (!/(campaign|canvas)\.$/.test(name)) note("recipient", name.trim());
+  for (const [, root, name] of text.matchAll(BRAZE)) {
+    if (SPELLED[root]) note(SPELLED[root], name);
   }
+  for (const [, name] of text.matchAll(BARE)) note("recipient", name.trim());
   return { ...sample, recipient: { external_id: "user-1", attributes } };
 }
 

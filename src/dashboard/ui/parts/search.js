@@ -18,7 +18,8 @@ function local(text) {
     + `${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
-const labelled = (id, label, input) => h("div", { class: "field" }, h("label", { for: id }, label), input);
+const labelled = (id, label, input) =>
+  h("div", { class: "field" }, h("label", { for: id }, label), input);
 
 /** One field of the fold. */
 function field([name, label, type, list], filter, changed) {
@@ -96,7 +97,8 @@ function quick(filter, changed, signal) {
       if (!term) return;
       const { field: name, key, value } = term;
       changed(name === "metadata"
-        ? { ...filter, metadata: { ...filter.metadata, [key]: value } } : { ...filter, [name]: value });
+        ? { ...filter, metadata: { ...filter.metadata, [key]: value } }
+        : { ...filter, [name]: value });
     } catch (error) {
       if (error.name !== "AbortError") fill(told, error.message);
     }

@@ -39,7 +39,8 @@ export function webhookWords(webhook, name = (id) => id) {
 export function stepWords(step, name) {
   const webhooks = step.webhooks ?? [];
   if (step.type === "webhook") {
-    return webhooks.length === 1 ? webhookWords(webhooks[0], name) : `${webhooks.length} webhooks at once`;
+    return webhooks.length === 1 ? webhookWords(webhooks[0], name)
+      : `${webhooks.length} webhooks at once`;
   }
   if (step.type === "delay") return step.for ? `for ${step.for}` : `until ${step.until}`;
   if (step.type === "branch") {

@@ -171,7 +171,8 @@ export default async function view(root, { query, signal }) {
       && nodes.every((node, index) => list.children[index] === node);
     if (!same) list.replaceChildren(...nodes);
     if (!place.contains(list)) fill(place, list, h("p", { class: "hint" }));
-    return fill(place.lastChild, complete === false && `Of the newest entries, since ${time(from)}.`);
+    const part = complete === false && `Of the newest entries, since ${time(from)}.`;
+    return fill(place.lastChild, part);
   }
 
   function change(wanted) {

@@ -28,7 +28,8 @@ function brief(document) {
     ["Goes to", document.recipients ? `${document.recipients.length} recipients` : null],
     ["Audience", filterWords(document.audience) || null],
     ["Variants", variants(document)],
-    ["At most", document.messages_per_minute ? `${count(document.messages_per_minute)} a minute` : null],
+    ["At most", document.messages_per_minute
+      ? `${count(document.messages_per_minute)} a minute` : null],
     ["Again for the same recipient", document.reeligible ?? "always"],
     ["Frequency cap", CAP(document.frequency_cap) || null],
     ["Quiet hours", QUIET(document.quiet_hours) || null],

@@ -38,7 +38,8 @@ function shown(sums) {
 
 /** What stands in the document of the step that is chosen. */
 function inspect(step, place, canvas) {
-  const about = step.webhooks?.map?.((webhook) => h("p", { class: "target" }, webhookWords(webhook, nameKnown)));
+  const about = step.webhooks?.map?.((webhook) =>
+    h("p", { class: "target" }, webhookWords(webhook, nameKnown)));
   return card(step.id, step.type.replaceAll("_", " "), about,
     h("pre", { class: "block wrap", tabindex: 0, role: "group", "aria-label": `Step ${step.id}` },
       JSON.stringify(step, null, 2)),
@@ -99,7 +100,8 @@ export default async function view(root, { params, signal }) {
   await Promise.all([canvas.open(), heads("template", signal).catch(() => {})]);
   drawCard();
   draw();
-  fill(root, canvas.top, h("section", { class: "card", "aria-label": "The canvas as a graph" }, graph),
+  fill(root, canvas.top,
+    h("section", { class: "card", "aria-label": "The canvas as a graph" }, graph),
     h("div", { class: "grid top below-graph" }, left, h("div", { class: "span-5" }, inspector)));
   every(EVERY_MS, signal, load);
 }

@@ -15,7 +15,8 @@ const KINDS = {
 };
 
 const columns = (kind) => [
-  { label: "Name", class: "wide", cell: (row) => h("a", { href: link("compose", kind, row.id) }, row.name) },
+  { label: "Name", class: "wide", cell: (row) =>
+    h("a", { href: link("compose", kind, row.id) }, row.name) },
   { label: "Status", cell: (row) => badge(row.status) },
   { label: "Tags", cell: (row) => row.tags.map((tag) => [h("span", { class: "tag" }, tag), " "]) },
   { label: "Version", class: "number", cell: (row) => row.version },
@@ -24,7 +25,8 @@ const columns = (kind) => [
 
 function tabs(now) {
   return h("nav", { class: "tabs", "aria-label": "Kinds" }, Object.entries(KINDS).map(([kind, [label]]) =>
-    h("a", { href: `#/compose?kind=${kind}`, "aria-current": kind === now ? "page" : null }, label)));
+    h("a", { href: `#/compose?kind=${kind}`, "aria-current": kind === now ? "page" : null },
+      label)));
 }
 
 function nothing(kind, archived) {

@@ -140,7 +140,9 @@ class View {
       fill(this.foot);
     } else {
       this.grid.set(rows);
-      if (!this.place.contains(this.grid.node)) fill(this.place, h("div", { class: "card list" }, this.grid.node));
+      if (!this.place.contains(this.grid.node)) {
+        fill(this.place, h("div", { class: "card list" }, this.grid.node));
+      }
       const shown = h("span", { class: "quiet" }, `${count(rows.length)} shown`);
       fill(this.foot, shown, next && button("Load more", () => this.more(), "", { id: "more" }));
     }
@@ -159,7 +161,8 @@ class View {
     const number = this.list.ended.size;
     if (number === Number(this.fresh.dataset.number ?? 0)) return;
     this.fresh.dataset.number = number;
-    fill(this.fresh, number > 0 && button(`${count(number)} newer: show`, () => this.reload(), "quiet"));
+    const label = `${count(number)} newer: show`;
+    fill(this.fresh, number > 0 && button(label, () => this.reload(), "quiet"));
   }
 
   drawBulk() {

@@ -5,7 +5,7 @@ import { get, may, send } from "../lib/api.js";
 import { every, fill, h } from "../lib/dom.js";
 import { count, ms } from "../lib/format.js";
 import {
-  badge, button, card, clock, facts, heading, link, status, ticking,
+  badge, button, card, clock, facts, heading, link, status, ticking, word,
 } from "../lib/parts.js";
 import { complain, confirm, toast } from "../lib/confirm.js";
 import { attemptView, capital } from "../parts/attempt.js";
@@ -24,12 +24,12 @@ const ended = (delivery) => ENDED.includes(delivery.state);
 const sentence = (text) => (text ? `${capital(text)}${/[.!?]$/.test(text) ? "" : "."}` : "");
 const pathOf = (id) => `/v1/deliveries/${encodeURIComponent(id)}`;
 
-/** What stands in its way: a line each, with a countdown where there is a time. */
-function obstacle(one) {
-  const more = one.delivery && h("a", { class: "inline", href: link("deliveries", one.delivery) },
-    "see it");
-  return h("li", {}, sentence(one.text), one.until && [" Until ", clock(one.until), ", ",
-    ticking(one.until, "until"), "."], more && [" ", more]);
+/** When something that stands in its way is over, and what it is. */
+function over(one) {
+  if (!one.until && !one.delivery) return null;
+  return h("span", { class: "quiet" }, one.until && [" (until ", clock(one.until), ", ",
+    ticking(one.until, "until"), ")"], one.delivery && [" ",
+    h("a", { href: link("deliveries", one.delivery) }, "see it")]);
 }
 
 /** The sentence at the top, and what it rests on. */
@@ -39,10 +39,15 @@ function whereabouts(delivery) {
   const took = ms(new Date(delivery.ended_at) - new Date(delivery.accepted_at));
   const tries = `${count(delivery.attempt_count)} attempt${delivery.attempt_count === 1 ? "" : "s"}`;
   const expected = open && delivery.next_attempt_at && delivery.state !== "in_flight";
-  const lines = [h("p", { class: "lead" }, sentence(delivery.reason)
-    || `It is ${delivery.state.replace("_", " ")}.`)];
+  // What is nearest leads; `reason` has all of it in one sentence.
+  const told = sentence(blocked[0]?.text ?? delivery.reason);
+  const lines = [h("p", { class: "lead" }, told || `It is ${word(delivery.state)}.`,
+    blocked[0] && over(blocked[0]))];
   if (!open) lines.push(h("p", {}, `It ended ${took} after it was accepted, with ${tries}.`));
-  if (blocked.length > 1) lines.push(h("ul", { class: "blocked" }, blocked.map(obstacle)));
+  if (blocked.length > 1) {
+    lines.push(h("ul", { class: "blocked" }, blocked.slice(1).map((one) =>
+      h("li", {}, sentence(one.text), over(one)))));
+  }
   const place = open && delivery.ahead > 0
     && `${count(delivery.ahead)} ${delivery.ahead === 1 ? "delivery goes" : "deliveries go"} first`;
   if (expected || place) {
@@ -51,7 +56,7 @@ function whereabouts(delivery) {
         clock(delivery.next_attempt_at), ")", place ? ", " : "."], place && `${place}.`,
       delivery.expectation && h("span", { class: "quiet" }, ` ${sentence(delivery.expectation)}`)));
   }
-  if (open && delivery.behind) {
+  if (open && delivery.behind && !blocked.some((one) => one.delivery)) {
     lines.push(h("p", {}, h("a", { href: link("deliveries", delivery.behind) },
       "See the delivery that holds its ordering key")));
   }
@@ -200,9 +205,10 @@ export default async function view(root, { params, signal }) {
       h("span", { class: "mono" }, delivery.id));
     const top = part("top", [delivery.state, delivery.blocks_key], () =>
       heading(`${delivery.method} ${delivery.url}`, state, ...actions(delivery, load)));
-    const where = part("where", [delivery.state, delivery.reason, delivery.blocked_by,
-      delivery.next_attempt_at, delivery.ahead, delivery.behind, delivery.expectation],
-    () => h("div", { class: `where s-${delivery.state}`, role: "status" }, whereabouts(delivery)));
+    const { state: now, blocks_key, reason, blocked_by, next_attempt_at, ahead, behind } = delivery;
+    const why = [now, blocks_key, reason, blocked_by, next_attempt_at, ahead, behind];
+    const where = part("where", [...why, delivery.expectation],
+    () => h("div", { class: `where s-${delivery.state}` }, whereabouts(delivery)));
     const tried = part("attempts", delivery.attempts, () => {
       attempts(delivery, list);
       return card("Attempts", count(delivery.attempts.length), list,

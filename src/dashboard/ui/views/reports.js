@@ -51,7 +51,8 @@ function tiles({ total }) {
       && h("span", { class: "quiet" }, ` ${percent(share)}`)]],
     ["Without success", count(dead(total))], ["Retried", count(total.retried)],
     ["Deferred", total.deferred === undefined ? null : count(total.deferred)],
-    ["Recipients", (total.unique_recipients ?? null) === null ? null : count(total.unique_recipients)],
+    ["Recipients", (total.unique_recipients ?? null) === null ? null
+      : count(total.unique_recipients)],
     ...LATENCIES.map(([name, label]) => [`Latency ${label}`,
       (total.latency?.[name] ?? null) === null ? null : ms(total.latency[name])]),
     ...MORE.filter((word) => total.counts?.[word] > 0).map((word) =>
@@ -70,7 +71,8 @@ function figure(title, node, label, columns, rows) {
 
 function outcomes({ points, step }, plots) {
   const node = h("div", {});
-  const shown = OUTCOMES.filter(([name], place) => place < 2 || points.some((point) => point[name] > 0));
+  const shown = OUTCOMES.filter(([name], place) =>
+    place < 2 || points.some((point) => point[name] > 0));
   const drawn = plot(node, { label: `Outcomes by ${step}`, height: 220, stacked: true, format: count,
     series: shown.map(([, label, color]) => ({ label, color, kind: "bars" })) });
   plots.push(drawn);
@@ -86,7 +88,8 @@ function latencies({ points, step }, plots) {
   if (known.length === 0) return null;
   const node = h("div", {});
   const drawn = plot(node, { label: `Latency by ${step}`, height: 220, format: ms,
-    series: LATENCIES.map(([, label, color]) => ({ label, color, kind: known.length > 1 ? "line" : "bars" })) });
+    series: LATENCIES.map(([, label, color]) =>
+      ({ label, color, kind: known.length > 1 ? "line" : "bars" })) });
   plots.push(drawn);
   drawn.set(known.map((point) => new Date(point.at).getTime() / 1000),
     LATENCIES.map(([name]) => known.map((point) => point.latency[name] ?? null)));
@@ -117,7 +120,8 @@ const partName = (part) => part.replace(/([0-9a-f-]{36})@(\d+)$/, (_, id, versio
   `· ${nameKnown(id)}, version ${version}`).replace(/^· /, "");
 
 function parts({ parts: all }) {
-  const rows = (all ?? []).filter(({ part, counts }) => part && (counts.sent > 0 || dead(counts) > 0));
+  const rows = (all ?? []).filter(({ part, counts }) =>
+    part && (counts.sent > 0 || dead(counts) > 0));
   if (rows.length < 2) return null;
   const number = (name, label) =>
     ({ label, class: "number", cell: ({ counts }) => count(counts[name] ?? 0) });
@@ -126,6 +130,9 @@ function parts({ parts: all }) {
       number("sent", "Sent"), number("delivered", "Delivered"), number("failed", "Failed"),
       number("exhausted", "Exhausted")] }).node);
 }
+
+const deliveriesOf = ({ of, what }) =>
+  path("#/deliveries", of === "all" ? {} : { [of]: what });
 
 class Reports {
   constructor(root, query, signal) {
@@ -154,7 +161,8 @@ class Reports {
   change(part) {
     this.filter = { ...this.filter, ...part };
     const { of, what, range, by } = this.filter;
-    remember({ of: what || of === "all" ? "" : of, [of]: what, range: range === "24h" ? "" : range, by });
+    remember({ of: what || of === "all" ? "" : of, [of]: what, by,
+      range: range === "24h" ? "" : range });
     return this.show();
   }
 
@@ -229,8 +237,8 @@ class Reports {
       href: path("/v1/reports", { ...query, format: "csv" }) }, "Download CSV"));
     if (report.points.length === 0) {
       fill(this.place, empty("Nothing was sent in this time.",
-        h("p", {}, "Choose a longer time, or ", h("a", { href: path("#/deliveries", this.filter.of === "all"
-          ? {} : { [this.filter.of]: this.filter.what }) }, "look at its deliveries"), ".")));
+        h("p", {}, "Choose a longer time, or ", h("a", { href: deliveriesOf(this.filter) },
+          "look at the deliveries"), ".")));
       return;
     }
     const shown = { ...report, step: report.step ?? query.by };
@@ -238,7 +246,8 @@ class Reports {
       h("div", { class: "grid" }, [byStatus(shown, this.filter), parts(shown)].filter(Boolean)
         .map((node) => h("div", { class: "span-6" }, node))));
     if (this.filter.of === "host") {
-      this.place.append(h("p", {}, h("a", { href: link("hosts", this.filter.what) }, "The host as it is now")));
+      this.place.append(h("p", {},
+        h("a", { href: link("hosts", this.filter.what) }, "The host as it is now")));
     }
   }
 }

@@ -17,5 +17,6 @@ export default async function view(root, { params, signal }) {
     fill(left, template.card(template.versions()));
   }
   draw();
-  fill(root, template.top, h("div", { class: "grid top" }, left, h("div", { class: "span-5" }, shown.node)));
+  fill(root, template.top, h("div", { class: "grid top" }, left,
+    h("div", { class: "span-5" }, shown.node)));
 }
