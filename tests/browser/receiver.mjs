@@ -2,6 +2,8 @@
 
 import { createServer } from "node:http";
 
+const PATIENCE_MS = 60_000;
+
 /**
  * Starts one. `answer(number, request)` says what the request of this number (from 1) gets:
  * `{status, headers, body}`. Answers `{host, close()}`.
@@ -18,6 +20,8 @@ export async function receiver(answer) {
     });
   });
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  // A case that failed before it closed it does not keep the run from ending.
+  server.unref();
   const close = () => new Promise((done) => {
     server.close(done);
     server.closeAllConnections();
@@ -25,11 +29,13 @@ export async function receiver(answer) {
   return { host: `127.0.0.1:${server.address().port}`, close };
 }
 
-/** Asks again and again until `look` answers something true; the case's own patience bounds it. */
+/** Looks again and again until `look` answers something true. */
 export async function until(look) {
+  const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const found = await look();
     if (found) return found;
+    if (Date.now() > end) throw new Error(`in vain: ${look}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }

@@ -137,6 +137,22 @@ export default {
     await place.close();
   },
 
+  "an ordering key that a failure blocks is let go on": async (world) => {
+    const place = await receiver((number) => ({ status: number === 1 ? 404 : 200 }));
+    const keyed = () => send(world, `http://${place.host}/keyed`,
+      { ordering_key: "customer-9", on_failure: "block" });
+    const [head, follower] = [await keyed(), await keyed()];
+    await ended(world, head, "failed");
+    const page = await world.open(`#/deliveries/${follower}`);
+    await page.locator(".where a").first().click();
+    await page.getByText("stays blocked until it is redriven or skipped").waitFor();
+    await page.getByRole("button", { name: "Skip…" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Skip" }).click();
+    await page.getByText("stays blocked").waitFor({ state: "detached" });
+    await ended(world, follower, "delivered");
+    await place.close();
+  },
+
   "what waits says why, and is cancelled": async (world) => {
     const id = await send(world, `http://${world.made.hosts.good}/later`, { delay: "2h" });
     const page = await world.open(`#/deliveries/${id}`);
