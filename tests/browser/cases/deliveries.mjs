@@ -164,6 +164,24 @@ export default {
     await page.getByText("It was cancelled.").waitFor();
   },
 
+  "what ends meanwhile is told, and no row jumps": async (world) => {
+    const place = await receiver((number) => ({ status: number === 1 ? 404 : 200 }));
+    const url = `http://${place.host}/live`;
+    await ended(world, await send(world, url), "failed");
+    const page = await world.open(`#/deliveries?host=${place.host}`);
+    const rows = page.locator("main tbody tr");
+    await rows.first().waitFor();
+    await until(() => page.locator(".beat.open").count());
+    await send(world, url);
+    const newer = page.getByRole("button", { name: "1 newer: show" });
+    await newer.waitFor();
+    assert.equal(await rows.count(), 1);
+    await newer.click();
+    await rows.nth(1).waitFor();
+    await newer.waitFor({ state: "detached" });
+    await place.close();
+  },
+
   "a search that finds nothing says what to do": async (world) => {
     const page = await world.open("#/deliveries?host=nobody.example");
     await page.getByText("No delivery matches this filter.").waitFor();
