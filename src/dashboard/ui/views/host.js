@@ -47,7 +47,8 @@ function health(host) {
   if (!window) return h("p", { class: "quiet" }, "No attempt within the window.");
   const { attempts, failures, failure_ratio: line, min_failures: least } = window;
   const part = attempts ? failures / attempts : 0;
-  const ill = failures >= least && part > line;
+  const [over, many] = [part > line, failures >= least];
+  const color = over && many ? "bad" : over || many ? "warn" : "accent";
   const gauge = (label, value, filled, trip) =>
     h(
       "div",
@@ -57,7 +58,7 @@ function health(host) {
       h(
         "div",
         { class: "track" },
-        bar(filled, ill ? "bad" : "accent"),
+        bar(filled, color),
         h("i", { class: "trip", style: { "--at": `${trip * 100}%` } }),
       ),
     );

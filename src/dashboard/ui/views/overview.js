@@ -210,7 +210,7 @@ export default async function view(root, { session, signal }) {
   const [states, waits, keeps] = [h("div", {}), h("div", {}), h("div", {})];
   const known = h("span", {});
   const below = h("span", {}, session.version ? `Version ${session.version}` : "\u00a0");
-  const first = h("div", {});
+  const first = h("div", { class: "welcome" });
   let step = 1;
   const choose = (wanted) => {
     step = wanted;
