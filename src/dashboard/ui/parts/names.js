@@ -39,6 +39,12 @@ export async function nameOf(kind, id, signal) {
   }
 }
 
+/** The id of what has a name, or that id. */
+export async function idOf(kind, reference, signal) {
+  const path = `/v1/${KINDS[kind]}/${encodeURIComponent(reference)}`;
+  return (await get(path, { signal })).id;
+}
+
 /** A link to a campaign, canvas or template, by its name as soon as that is known. */
 export function named(kind, id, signal) {
   const node = h("a", { href: link("compose", KINDS[kind], id) }, known.get(id) ?? id);

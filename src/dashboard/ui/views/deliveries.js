@@ -10,6 +10,7 @@ import {
 import { complain, toast } from "../lib/confirm.js";
 import { table } from "../lib/table.js";
 import { liveQuery, read, redriveFilter, terms, write } from "../parts/filter.js";
+import { idOf } from "../parts/names.js";
 import { redriveAll } from "../parts/redriving.js";
 import { searchForm } from "../parts/search.js";
 
@@ -115,7 +116,8 @@ class View {
       requestAnimationFrame(() => setTimeout(() => scrollTo(0, back.scroll)));
       this.draw();
     }
-    this.listen(signal);
+    // Without live events the list is still whole.
+    this.listen(signal).catch(() => {});
     if (!back) await this.reload();
     return undefined;
   }
@@ -183,9 +185,11 @@ class View {
     fill(this.bulk, one("redrive", "Redrive all…", ""), one("cancel", "Cancel all…", "danger"));
   }
 
-  listen(signal) {
+  async listen(signal) {
     const query = liveQuery(this.filter);
     if (!query) return;
+    // Events know a campaign by its id alone.
+    if (query.campaign) query.campaign = await idOf("campaign", query.campaign, signal);
     let drawn = 0;
     const draw = () => {
       drawn = 0;
