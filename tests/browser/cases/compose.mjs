@@ -44,7 +44,7 @@ export default {
     await shown.getByText(/line 1 column \d+: `defaults` is no filter/).waitFor();
     await page.locator(".faults").getByText("/webhook/body/text").waitFor();
     await world.axe(page);
-    await world.shot(page, "template-fault-dark");
+    await world.shot(page, "template-fault-light");
     await sheet.fill(text.slice(0, -3));
     await page.locator(".faults").getByText(/missing/).first().waitFor();
     assert.ok(await page.getByRole("button", { name: "Save as a new version" }).isDisabled());
