@@ -16,7 +16,6 @@ use crate::clock::Clock;
 use crate::config::{Settings, StoreKind};
 use crate::delivery::feeder::Feeder;
 use crate::delivery::live::LiveEngine;
-#[cfg(feature = "otel")]
 use crate::delivery::otlp::Export;
 use crate::delivery::router::Router;
 use crate::delivery::sender::{HttpSender, Sender, SenderShared, sockets_max};
@@ -193,7 +192,7 @@ impl Running {
                 std::process::exit(GAVE_UP);
             }
         });
-        let export = export(&settings, ended);
+        let export = ended.and_then(|ended| Export::start(&settings.otel, ended));
         Ok(Self { engine, store, clock, settings, arbiters, tracer, export })
     }
 
@@ -212,29 +211,6 @@ impl Running {
             export.finish().await;
         }
         cut
-    }
-}
-
-/// Begins to send spans to the collector of the settings.
-#[cfg(feature = "otel")]
-fn export(settings: &Settings, ended: Option<Ended>) -> Option<Export> {
-    ended.map(|ended| Export::start(&settings.otel, ended))
-}
-
-/// This build makes no spans.
-#[cfg(not(feature = "otel"))]
-fn export(_: &Settings, _: Option<Ended>) -> Option<Export> {
-    None
-}
-
-/// The export of a build that has none.
-#[cfg(not(feature = "otel"))]
-enum Export {}
-
-#[cfg(not(feature = "otel"))]
-impl Export {
-    async fn finish(self) {
-        match self {}
     }
 }
 

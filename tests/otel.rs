@@ -1,6 +1,5 @@
 //! Spans go to a collector: OTLP over HTTP as JSON, in the very trace that a trigger names. Built
 //! with the feature alone: `cargo test --features otel --test otel`.
-#![cfg(feature = "otel")]
 
 mod process;
 

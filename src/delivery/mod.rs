@@ -14,7 +14,7 @@ pub mod guard;
 pub mod head;
 pub mod host;
 pub mod live;
-#[cfg(feature = "otel")]
+#[cfg_attr(not(feature = "otel"), path = "otlp_absent.rs")]
 pub mod otlp;
 mod patience;
 mod prepare;

@@ -23,6 +23,8 @@ const BATCH: usize = 512;
 const LINGER: Duration = Duration::from_secs(1);
 /// How long a collector may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a collector's answer that are read: it says next to nothing.
+const ANSWER_MAX: usize = 64 << 10;
 /// Pause before a batch is offered again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for what is left to be sent.
@@ -36,16 +38,16 @@ pub struct Export {
 
 impl Export {
     /// Begins to send what ends up in the queue, on this thread.
-    pub fn start(otel: &Otel, ended: Ended) -> Self {
+    pub fn start(otel: &Otel, ended: Ended) -> Option<Self> {
         let (stop, stopping) = oneshot::channel();
         let exporter = Exporter {
-            url: format!("{}/v1/traces", otel.endpoint.as_deref().unwrap_or_default()),
+            url: format!("{}/v1/traces", otel.endpoint.as_deref()?),
             service_name: otel.service_name.clone(),
             client: awc::Client::builder().timeout(TIMEOUT).disable_redirects().finish(),
             ended,
             complained: false,
         };
-        Self { stop, task: actix_rt::spawn(exporter.run(stopping)) }
+        Some(Self { stop, task: actix_rt::spawn(exporter.run(stopping)) })
     }
 
     /// Sends what is left, if the collector takes it soon.
@@ -123,7 +125,10 @@ impl Exporter {
             Err(Refused { why, .. }) => {
                 self.ended.counts.dropped.fetch_add(count, Ordering::Relaxed);
                 if !std::mem::replace(&mut self.complained, true) {
-                    log::warn!(why; "the collector of traces takes no spans; they are dropped");
+                    log::warn!(
+                        why = why.as_str();
+                        "the collector of traces takes no spans; they are dropped"
+                    );
                 }
             }
         }
@@ -137,7 +142,8 @@ impl Exporter {
             Err(error) => return Err(Refused { why: error.to_string(), again: true }),
         };
         // Read, so that the connection serves the next batch too.
-        let _read = answer.body().limit(64 << 10).timeout(TIMEOUT).await;
+        let rest = answer.body().limit(ANSWER_MAX);
+        let _read = actix_rt::time::timeout(TIMEOUT, rest).await;
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => {
