@@ -289,7 +289,7 @@ pub(super) fn dead_letters(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
-            "SELECT id FROM delivery INDEXED BY delivery_dead WHERE state IN (3, 4, 5) AND \
+            "SELECT id FROM delivery INDEXED BY delivery_dead WHERE state > 2 AND state < 6 AND \
              ended >= ?1 AND (state = ?2 OR blocks = 1) ORDER BY ended, id LIMIT ?3",
         )?
         .query_map(params![from.as_millis(), exhausted, limit], |row| codec::id(row, 0))?
