@@ -33,8 +33,10 @@ use crate::delivery::facts::{Fact, Facts};
 use crate::model::{HostName, Timestamp};
 use crate::store::{Store, Writes};
 
-/// How often it looks at the clock.
-const TICK: Duration = Duration::from_secs(1);
+/// How often it looks at the clock where nothing is told.
+const TICK: Duration = Duration::from_secs(5);
+/// How long it rests after the store failed.
+const REST: Duration = Duration::from_secs(1);
 /// The store is looked at no more often.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(60);
 /// Facts that are taken up in one go.
@@ -100,18 +102,18 @@ impl Alerts {
                 return;
             }
             log::warn!("alerts wait for the store: {refusal}");
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(REST).await;
         }
         while !self.composers.admission().is_stopping() {
+            if let Err(refusal) = self.work(&mut watch).await {
+                // What was not dealt with is still there.
+                log::debug!("alerts rest for a moment: {refusal}");
+                tokio::time::sleep(REST).await;
+            }
             if !self.hear(&mut watch, &mut facts).await {
                 return;
             }
             watch.behind |= told.take_missed();
-            if let Err(refusal) = self.work(&mut watch).await {
-                // What was not dealt with is still there.
-                log::debug!("alerts rest for a moment: {refusal}");
-                tokio::time::sleep(TICK).await;
-            }
         }
     }
 

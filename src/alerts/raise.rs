@@ -62,7 +62,8 @@ impl Alerts {
         let found = self.store.records(alert.workspace, RecordKind::Alert, keys).await?;
         let raised = found[0].is_some();
         let told_today = found[1].as_ref().and_then(|record| record.due).is_some_and(|it| it > now);
-        Ok(!raised && !(told_today && self.is_once_a_day(alert.kind)))
+        let is_too_soon = told_today && self.is_once_a_day(alert.kind);
+        Ok(!raised && !is_too_soon)
     }
 
     /// The sum of a day's errors stays above its threshold for long.
