@@ -79,6 +79,10 @@ fn follow<'a>(words: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) ->
             break;
         };
         let next = command.find_subcommand(word);
+        // A command may take a word of its own instead, such as the name of a host.
+        if next.is_none() && command.get_positionals().next().is_some() {
+            break;
+        }
         let next = next.unwrap_or_else(|| panic!("{} has no {word}", command.get_name()));
         command = next.clone();
         words.next();
@@ -89,7 +93,7 @@ fn follow<'a>(words: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) ->
 #[test]
 fn every_command_and_flag_that_a_manual_names_is_there() {
     let mut named = 0;
-    for name in MANUALS {
+    for name in MANUALS.into_iter().chain(["docs/operations.md"]) {
         let text = manual(name);
         for (_, span) in code(&text) {
             let Some(line) = span.strip_prefix("hostline ") else { continue };
@@ -103,5 +107,5 @@ fn every_command_and_flag_that_a_manual_names_is_there() {
             named += 1;
         }
     }
-    assert!(named > 10, "{named} commands are named");
+    assert!(named > 20, "{named} commands are named");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::follow::{Server, Unanswered};
+use super::server::{Credentials, Server, Unanswered, part};
 use super::{SettingsArgs, named_flag};
 use crate::access::{Access, AccessError, Caller, NewKey, Shown, WorkspaceChange};
 use crate::clock::Clock;
@@ -15,37 +15,21 @@ use crate::config::{Settings, StoreKind, load};
 use crate::store::embedded::{EmbeddedStore, OpenError};
 use crate::store::{Store, StoreLimits};
 
-/// Rows of a page.
-const PAGE: usize = 1000;
-
 /// Which server or store is meant, and how the answer is shown.
 #[derive(Args, Debug)]
 pub(super) struct Reach {
     /// The server to ask [default: the one at server.listen]
     #[arg(long, visible_alias = "server", value_name = "URL", env = "HOSTLINE_SERVER")]
+    #[arg(help_heading = "Server")]
     pub(super) url: Option<String>,
     #[command(flatten)]
-    pub(super) key: KeyArg,
+    pub(super) credentials: Credentials,
     /// Directory of the store that is opened while no server runs (store.path, default ./data)
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// The API key that a server is asked with.
-#[derive(Args, Clone, Default)]
-pub struct KeyArg {
-    /// The API key to ask with; safer in the environment, as others see the arguments of a process
-    #[arg(long = "key", value_name = "KEY", env = "HOSTLINE_KEY", hide_env_values = true)]
-    pub(super) text: Option<String>,
-}
-
-impl std::fmt::Debug for KeyArg {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(if self.text.is_some() { "***" } else { "none" })
-    }
 }
 
 /// What is asked.
@@ -74,7 +58,7 @@ pub(super) fn answer(ask: &Ask, reach: &Reach, settings: &SettingsArgs) -> Resul
     let loaded = load(settings.sources(flags)?).map_err(|errors| errors.to_string())?;
     let settings = loaded.settings;
     actix_rt::System::new().block_on(async {
-        if reach.url.is_some() || reach.key.text.is_some() {
+        if reach.url.is_some() || reach.credentials.has_key() {
             return online(ask, reach, &settings).await.map_err(|wrong| wrong.to_string());
         }
         match offline(ask, &settings).await {
@@ -190,10 +174,10 @@ async fn online(ask: &Ask, reach: &Reach, settings: &Settings) -> Result<Value, 
         }
         format!("http://{listen}")
     });
-    let server = Server::new(&url, reach.key.text.as_deref()).map_err(Unanswered::Other)?;
+    let server = Server::new(&url, &reach.credentials).map_err(Unanswered::Absent)?;
     match ask {
         Ask::CreateKey(new) => server.call("POST", "/v1/keys", Some(json!(new))).await,
-        Ask::ListKeys => all(&server, "/v1/keys").await,
+        Ask::ListKeys => server.all("/v1/keys").await,
         Ask::RevokeKey(id) => server.call("DELETE", &format!("/v1/keys/{}", part(id)), None).await,
         Ask::RotateKey { id, overlap } => {
             let path = format!("/v1/keys/{}/rotate", part(id));
@@ -207,26 +191,6 @@ async fn online(ask: &Ask, reach: &Reach, settings: &Settings) -> Result<Value, 
             let path = format!("/v1/workspaces/{}", part(name));
             server.call("PATCH", &path, Some(json!(change))).await
         }
-        Ask::ListWorkspaces => all(&server, "/v1/workspaces").await,
+        Ask::ListWorkspaces => server.all("/v1/workspaces").await,
     }
-}
-
-/// All pages of a list as one.
-async fn all(server: &Server, path: &str) -> Result<Value, Unanswered> {
-    let (mut rows, mut after) = (Vec::new(), String::new());
-    loop {
-        let mut page = server.call("GET", &format!("{path}?limit={PAGE}{after}"), None).await?;
-        if let Value::Array(more) = page["data"].take() {
-            rows.extend(more);
-        }
-        let Some(next) = page["next"].as_str() else {
-            return Ok(json!({ "data": rows, "next": null }));
-        };
-        after = format!("&after={}", part(next));
-    }
-}
-
-/// A segment of a path as it is written in a URL.
-fn part(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }

@@ -1,20 +1,14 @@
-//! A running server, as `send` talks to it: hands over a trigger and follows its deliveries.
+//! A trigger that `send` hands over, and its deliveries, which it follows to their end.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use awc::Client;
-use awc::http::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::say;
+use super::output::say;
+use super::server::{Server, Unanswered, part};
 
-/// Time for one answer of the server; it is on this machine or near.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// An answer holds at most a delivery with its attempts, each with 4 KiB of a body.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// The first look comes soon, as most deliveries are done at once; later ones spare the server.
 const LOOK_FIRST: Duration = Duration::from_millis(50);
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -76,160 +70,17 @@ struct TimingsView {
     total_us: u64,
 }
 
-/// RFC 9457, as far as it is shown.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ProblemView {
-    title: String,
-    detail: String,
-    errors: Vec<ProblemItem>,
+/// Hands a trigger over; an error is fit to be shown.
+pub(super) async fn hand_over(server: &Server, trigger: String) -> Result<Accepted, String> {
+    let raw = server.ask("POST", "/v1/triggers", Some(trigger)).await?;
+    let document = server.read(&raw)?;
+    Ok(Accepted { raw, document })
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ProblemItem {
-    pointer: String,
-    detail: String,
-}
-
-/// Why a server did not answer what was asked.
-#[derive(Debug)]
-pub(super) enum Unanswered {
-    /// It wants a key, or another one.
-    NeedsKey,
-    /// In words.
-    Other(String),
-}
-
-impl std::fmt::Display for Unanswered {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Unanswered::NeedsKey => formatter.write_str(
-                "the server wants a valid API key: give one that is live with --key or HOSTLINE_KEY",
-            ),
-            Unanswered::Other(wrong) => formatter.write_str(wrong),
-        }
-    }
-}
-
-/// A client of one server.
-pub(super) struct Server {
-    base: String,
-    client: Client,
-}
-
-impl Server {
-    /// Takes the server's URL and the key to ask with; the error says what is wrong with the URL.
-    pub(super) fn new(url: &str, key: Option<&str>) -> Result<Self, String> {
-        let parsed = url::Url::parse(url).map_err(|error| format!("--server {url}: {error}"))?;
-        match parsed.scheme() {
-            "http" => {}
-            "https" => {
-                return Err("--server speaks plain http only; reach a remote server through a \
-                            tunnel, such as ssh -L 8080:127.0.0.1:8080 HOST"
-                    .into());
-            }
-            _ => return Err(format!("--server {url} is not an http URL")),
-        }
-        let mut client = Client::builder().timeout(ANSWER_TIMEOUT);
-        if let Some(key) = key {
-            client = client.bearer_auth(key.trim());
-        }
-        Ok(Self { base: url.trim_end_matches('/').into(), client: client.finish() })
-    }
-
-    /// Asks for anything that answers with JSON.
-    pub(super) async fn call(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<Value>,
-    ) -> Result<Value, Unanswered> {
-        let other = |wrong: String| Unanswered::Other(wrong);
-        let method =
-            Method::from_bytes(method.as_bytes()).map_err(|error| other(error.to_string()))?;
-        let request = self.client.request(method, format!("{}{path}", self.base));
-        let answer = match &body {
-            Some(body) => request.send_json(body).await,
-            None => request.send().await,
-        };
-        let mut answer = answer.map_err(|error| {
-            let base = &self.base;
-            other(format!("the server at {base} cannot be reached: {error} (is it running?)"))
-        })?;
-        let status = answer.status();
-        let body = answer.body().limit(ANSWER_BYTES_MAX).await;
-        let body =
-            body.map_err(|error| other(format!("the server's answer broke off: {error}")))?;
-        if status == StatusCode::UNAUTHORIZED {
-            return Err(Unanswered::NeedsKey);
-        }
-        if !status.is_success() {
-            return Err(other(describe_refusal(status, &String::from_utf8_lossy(&body))));
-        }
-        serde_json::from_slice(&body)
-            .map_err(|error| other(format!("{} does not answer like Hostline: {error}", self.base)))
-    }
-
-    /// Hands a trigger over; an error is fit to be shown.
-    pub(super) async fn post_trigger(&self, trigger: String) -> Result<Accepted, String> {
-        let request = self.client.post(format!("{}/v1/triggers", self.base));
-        let request = request.insert_header(("content-type", "application/json"));
-        let mut answer = request.send_body(trigger).await.map_err(|error| {
-            format!("the server at {} cannot be reached: {error} (is it running?)", self.base)
-        })?;
-        let status = answer.status();
-        let body = answer.body().limit(ANSWER_BYTES_MAX).await;
-        let body = body.map_err(|error| format!("the server's answer broke off: {error}"))?;
-        let raw = String::from_utf8_lossy(&body).into_owned();
-        if !status.is_success() {
-            return Err(describe_refusal(status, &raw));
-        }
-        let document = serde_json::from_str(&raw)
-            .map_err(|error| format!("{} does not answer like Hostline: {error}", self.base))?;
-        Ok(Accepted { raw, document })
-    }
-
-    /// Asks for anything else; gives the answer as it came.
-    pub(super) async fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<String>,
-    ) -> Result<String, String> {
-        let method = awc::http::Method::from_bytes(method.as_bytes());
-        let method = method.map_err(|_| "the method is not one".to_owned())?;
-        let request = self.client.request(method, format!("{}{path}", self.base));
-        let sent = match body {
-            Some(body) => {
-                request.insert_header(("content-type", "application/json")).send_body(body).await
-            }
-            None => request.send().await,
-        };
-        let mut answer = sent.map_err(|error| {
-            format!("the server at {} cannot be reached: {error} (is it running?)", self.base)
-        })?;
-        let body = answer.body().limit(ANSWER_BYTES_MAX).await;
-        let body = body.map_err(|error| format!("the server's answer broke off: {error}"))?;
-        let raw = String::from_utf8_lossy(&body).into_owned();
-        match answer.status().is_success() {
-            true => Ok(raw),
-            false => Err(describe_refusal(answer.status(), &raw)),
-        }
-    }
-
-    async fn delivery(&self, id: &str) -> Result<(String, DeliveryView), String> {
-        let request = self.client.get(format!("{}/v1/deliveries/{id}", self.base));
-        let mut answer = request.send().await.map_err(|error| error.to_string())?;
-        let body = answer.body().limit(ANSWER_BYTES_MAX).await;
-        let body = body.map_err(|error| error.to_string())?;
-        let raw = String::from_utf8_lossy(&body).into_owned();
-        if answer.status() != StatusCode::OK {
-            return Err(describe_refusal(answer.status(), &raw));
-        }
-        let view = serde_json::from_str(&raw).map_err(|error| error.to_string())?;
-        Ok((raw, view))
-    }
+async fn look(server: &Server, id: &str) -> Result<(String, DeliveryView), Unanswered> {
+    let raw = server.ask("GET", &format!("/v1/deliveries/{}", part(id)), None).await?;
+    let view = server.read(&raw)?;
+    Ok((raw, view))
 }
 
 impl Accepted {
@@ -285,7 +136,7 @@ async fn follow_one(
     let mut pause = LOOK_FIRST;
     let mut failed_looks = 0;
     loop {
-        match server.delivery(id).await {
+        match look(server, id).await {
             Ok((raw, view)) => {
                 failed_looks = 0;
                 tell(&view);
@@ -297,7 +148,7 @@ async fn follow_one(
                 return Err(format!(
                     "lost sight of delivery {id}, which the server has accepted: {wrong}; ask \
                      {}/v1/deliveries/{id} later",
-                    server.base
+                    server.url()
                 ));
             }
             Err(_) => failed_looks += 1,
@@ -369,21 +220,6 @@ impl AttemptView {
     }
 }
 
-/// A problem document in words, else the status alone.
-fn describe_refusal(status: StatusCode, raw: &str) -> String {
-    let problem: ProblemView = serde_json::from_str(raw).unwrap_or_default();
-    let mut text = format!("the server answered {status}");
-    for part in [&problem.title, &problem.detail] {
-        if !part.is_empty() {
-            let _ = write!(text, ": {part}");
-        }
-    }
-    for item in &problem.errors {
-        let _ = write!(text, "\n  {}: {}", item.pointer, item.detail);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,18 +245,5 @@ mod tests {
         );
         assert_eq!(progress.tell(&ended), "  attempt 2: 200\ndelivered after 2 attempt(s)\n");
         assert!(ended.has_ended() && !waiting.has_ended());
-    }
-
-    #[test]
-    fn a_problem_document_is_told_in_words() {
-        let raw = r#"{"title":"Not valid","detail":"1 error","status":422,
-                      "errors":[{"pointer":"/webhook/url","detail":"is no URL"}]}"#;
-        assert_eq!(
-            describe_refusal(StatusCode::UNPROCESSABLE_ENTITY, raw),
-            "the server answered 422 Unprocessable Entity: Not valid: 1 error\n  \
-             /webhook/url: is no URL"
-        );
-        let bare = describe_refusal(StatusCode::BAD_GATEWAY, "<html>");
-        assert_eq!(bare, "the server answered 502 Bad Gateway");
     }
 }

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::access::{Ask, Reach, answer};
 use super::{SettingsArgs, refuse, say};
@@ -63,7 +63,11 @@ enum KeysCommand {
         reach: Reach,
     },
     /// Read a key from standard input, and tell whether a letter of it is wrong
-    Check,
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show who changed keys, workspaces, hosts and secrets, newest first
     Audit {
         /// Entries to show
@@ -145,7 +149,7 @@ struct WorkspaceArgs {
 /// Runs `keys`.
 pub(super) fn run(args: KeysArgs, settings: &SettingsArgs) -> ExitCode {
     let (ask, reach) = match args.command {
-        KeysCommand::Check => return check(),
+        KeysCommand::Check { json } => return check(json),
         KeysCommand::Create(args) => (Ask::CreateKey(new_key(&args)), args.reach),
         KeysCommand::List(reach) => (Ask::ListKeys, reach),
         KeysCommand::Revoke { id, reach } => (Ask::RevokeKey(id), reach),
@@ -230,23 +234,23 @@ fn number_or_none<T: std::str::FromStr>(
     }
 }
 
-fn check() -> ExitCode {
+fn check(as_json: bool) -> ExitCode {
     let mut text = zeroize::Zeroizing::new(String::new());
     if let Err(error) = std::io::stdin().read_line(&mut text) {
         return refuse(&format!("standard input cannot be read: {error}"));
     }
-    match check_text(text.trim()) {
+    let checked = check_text(text.trim());
+    say(&match &checked {
+        Ok(id) if as_json => format!("{}\n", json!({ "well_formed": true, "id": id })),
         Ok(id) => {
-            say(&format!(
-                "a well-formed key with the id {id}; whether it is live, a server knows\n"
-            ));
-            ExitCode::SUCCESS
+            format!("a well-formed key with the id {id}; whether it is live, a server knows\n")
         }
-        Err(wrong) => {
-            say(&format!("the key {wrong}\n"));
-            ExitCode::FAILURE
+        Err(wrong) if as_json => {
+            format!("{}\n", json!({ "well_formed": false, "wrong": wrong.to_string() }))
         }
-    }
+        Err(wrong) => format!("the key {wrong}\n"),
+    });
+    if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::json;
 
+use super::output::printable;
 use super::receiver::{Behaviour, Counts, Fate, Flap, Limit, LimitHeaders, Received, Receiver};
 use super::{refuse, say};
 use crate::config::units::parse_duration;
@@ -204,11 +205,6 @@ fn as_text(received: &Received, verbose: bool) -> String {
     text
 }
 
-/// Without control characters: what a stranger sends must not steer the terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|sign| if sign.is_control() && sign != '\t' { '·' } else { sign }).collect()
-}
-
 fn as_json(received: &Received, verbose: bool) -> String {
     let request = &received.request;
     let (status, fate) = match received.fate {
@@ -326,10 +322,5 @@ mod tests {
         assert_eq!(parse_address(":9000"), Ok(SocketAddr::from(([127, 0, 0, 1], 9000))));
         assert_eq!(parse_address("0.0.0.0:1"), Ok(SocketAddr::from(([0, 0, 0, 0], 1))));
         assert!(parse_address("localhost").is_err());
-    }
-
-    #[test]
-    fn a_strangers_bytes_do_not_steer_the_terminal() {
-        assert_eq!(printable("/a\u{1b}[2J\r\n"), "/a·[2J··");
     }
 }

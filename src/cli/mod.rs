@@ -3,27 +3,37 @@
 //! Exit codes: 0 done, 1 done with a bad outcome, 2 refused (settings, arguments, server).
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::output::{ColorArg, refuse, say};
 use crate::config::{ConfigErrors, Flag, Loaded, Sources, load};
 
 mod access;
 pub mod bench;
 pub mod check;
+mod confirm;
 pub mod demo;
 mod follow;
+pub mod hosts;
 pub mod keys;
 pub mod listen;
 pub mod logging;
+mod output;
+pub mod pages;
 pub mod receiver;
 pub mod recipe;
+pub mod redrive;
 pub mod secrets;
 pub mod send;
 pub mod serve;
+mod server;
+mod table;
+pub mod tail;
+pub mod top;
+pub mod why;
 
 /// What was refused: settings, arguments, or a server that is not there.
 pub const REFUSED: u8 = 2;
@@ -36,8 +46,18 @@ Examples:
       Hand one webhook to it, and watch until it is delivered
   hostline check
       Show every setting in force and where it came from
+  hostline top
+      Watch the hosts: which hurt, why, and until when
+  hostline why 01987d2f-5b6a-7c00-8000-0123456789ab
+      Where is my webhook?
   hostline --config prod.toml --set retry.base=30s serve --shards 4
       Run with other settings; HOSTLINE__RETRY__BASE=30s does the same
+
+Commands that ask a running server take --server (HOSTLINE_SERVER), --key-file or --key
+(HOSTLINE_KEY), and --ca for a private root; http and https are spoken. Commands that read take
+--json. Colours are for terminals alone (NO_COLOR, CLICOLOR, --color).
+
+Exit codes: 0 done, 1 done with a bad outcome, 2 refused (settings, arguments, server).
 
 Settings: config.toml in the working directory, then the environment, then flags.
 The config.toml that comes with Hostline explains every key.";
@@ -50,6 +70,10 @@ The config.toml that comes with Hostline explains every key.";
 pub struct Cli {
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Colours: auto is on a terminal unless NO_COLOR or CLICOLOR=0 says otherwise
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value = "auto")]
+    #[arg(help_heading = "Output")]
+    color: ColorArg,
     #[command(flatten)]
     serve: serve::ServeArgs,
     #[command(subcommand)]
@@ -76,6 +100,18 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Hand one webhook to a running server and watch its delivery
     Send(send::SendArgs),
+    /// Show host actors: state, why, until when, budget, queue; pause, resume, drain or purge one
+    Hosts(hosts::HostsArgs),
+    /// Watch host actors and totals live, full screen
+    Top(top::TopArgs),
+    /// Print deliveries as they end
+    Tail(tail::TailArgs),
+    /// Say where a delivery is, why, when it goes, and what to do next
+    Why(why::WhyArgs),
+    /// Send dead letters again, by id or by filter
+    Redrive(redrive::RedriveArgs),
+    /// Cancel what is owed, by id or by filter
+    Cancel(redrive::CancelArgs),
     /// Run a receiver that shows the webhooks that reach it
     Listen(listen::ListenArgs),
     /// Show the engine at work against receivers of its own
@@ -98,6 +134,10 @@ enum Command {
     Workspaces(keys::WorkspacesArgs),
     /// Validate the settings, and show those in force with their origins
     Check(check::CheckArgs),
+    /// Print completions for a shell
+    Completions(pages::CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(pages::ManArgs),
 }
 
 /// One `--set`. It may hold a secret, so `Debug` shows nothing of it, and so does the parser.
@@ -154,7 +194,8 @@ impl SettingsArgs {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let Cli { settings, serve, command } = Cli::parse();
+    let Cli { settings, color, serve, command } = Cli::parse();
+    color.apply();
     match command {
         None => with_settings(&settings, serve, serve::run),
         Some(Command::Serve(args)) => with_settings(&settings, args.or(serve), serve::run),
@@ -168,6 +209,14 @@ pub fn main() -> ExitCode {
             refuse("--listen, --data and --shards belong to `serve` and `check`")
         }
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Hosts(args)) => hosts::run(&args),
+        Some(Command::Top(args)) => top::run(args),
+        Some(Command::Tail(args)) => tail::run(&args),
+        Some(Command::Why(args)) => why::run(&args),
+        Some(Command::Redrive(args)) => redrive::run(&args),
+        Some(Command::Cancel(args)) => redrive::run_cancel(&args),
+        Some(Command::Completions(args)) => pages::run_completions(&args),
+        Some(Command::Man(args)) => pages::run_man(&args),
         Some(Command::Secrets(args)) if args.is_offline() => {
             with_settings(&settings, serve, secrets::reseal)
         }
@@ -202,12 +251,6 @@ fn with_settings(
     }
 }
 
-/// Says on standard error what was refused.
-fn refuse(wrong: &str) -> ExitCode {
-    eprintln!("error: {wrong}");
-    ExitCode::from(REFUSED)
-}
-
 fn refuse_settings(errors: &ConfigErrors) -> ExitCode {
     for problem in errors.problems() {
         eprintln!("error: {problem}");
@@ -217,12 +260,6 @@ fn refuse_settings(errors: &ConfigErrors) -> ExitCode {
 
 fn named_flag(flag: &'static str, key: &'static str, value: &str) -> Flag {
     Flag::Named { flag, key, value: value.into() }
-}
-
-/// Writes to standard output. A reader that went away (`| head`) is no failure of ours.
-fn say(text: &str) {
-    let mut output = std::io::stdout().lock();
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
 #[cfg(test)]

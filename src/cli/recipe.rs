@@ -9,12 +9,13 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 pub use book::{Answer, Call, Document, Expect, Recipe, Wanted, WantedActivity, names, source};
 pub use verdict::Seen;
 
 use self::stage::Stage;
-use super::listen::printable;
+use super::output::printable;
 use super::{refuse, say};
 
 const EXAMPLES: &str = "\
@@ -39,7 +40,11 @@ pub struct RecipeArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum Action {
     /// List the recipes
-    List,
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the file of a recipe
     Show {
         /// Which one
@@ -56,7 +61,7 @@ enum Action {
 /// Runs the command.
 pub fn run(args: &RecipeArgs) -> ExitCode {
     match &args.action {
-        Action::List => list(),
+        Action::List { json } => list(*json),
         Action::Show { name } => match source(name) {
             Some(text) => {
                 say(text);
@@ -68,13 +73,20 @@ pub fn run(args: &RecipeArgs) -> ExitCode {
     }
 }
 
-fn list() -> ExitCode {
-    for name in names() {
-        match Recipe::named(name) {
-            Ok(recipe) => say(&format!("{name:<20} {}\n", recipe.about)),
-            Err(wrong) => return refuse(&wrong),
+fn list(as_json: bool) -> ExitCode {
+    let read = |name| Recipe::named(name).map(|recipe| (name, recipe.about));
+    let recipes: Vec<(&str, String)> = match names().map(read).collect() {
+        Ok(recipes) => recipes,
+        Err(wrong) => return refuse(&wrong),
+    };
+    let lines = recipes.iter().map(|(name, about)| format!("{name:<20} {about}\n"));
+    say(&match as_json {
+        true => {
+            let row = |(name, about): &(&str, String)| json!({ "name": name, "about": about });
+            format!("{:#}\n", json!({ "data": recipes.iter().map(row).collect::<Vec<_>>() }))
         }
-    }
+        false => lines.collect(),
+    });
     ExitCode::SUCCESS
 }
 

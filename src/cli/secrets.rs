@@ -10,9 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::access::KeyArg;
-use super::follow::Server;
-use super::{refuse, say};
+use super::output::{refuse, say};
+use super::server::{Credentials, DEFAULT, Server, part};
 use crate::app::open_store;
 use crate::clock::Clock;
 use crate::config::Loaded;
@@ -44,11 +43,13 @@ pub struct SecretsArgs {
     action: Action,
     /// The server that keeps them
     #[arg(long, global = true, value_name = "URL", env = "HOSTLINE_SERVER")]
-    #[arg(default_value = "http://127.0.0.1:8080")]
+    #[arg(default_value = DEFAULT, help_heading = "Server")]
     server: String,
-    /// The API key that the server is asked with
     #[command(flatten)]
-    key: KeyArg,
+    credentials: Credentials,
+    /// Print the server's answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -160,15 +161,19 @@ pub fn run(args: &SecretsArgs) -> ExitCode {
         return print_key();
     }
     let ready = request(&args.action)
-        .and_then(|ask| Ok((ask, Server::new(&args.server, args.key.text.as_deref())?)));
+        .and_then(|ask| Ok((ask, Server::new(&args.server, &args.credentials)?)));
     let ((method, path, body), server) = match ready {
         Ok(ready) => ready,
         Err(wrong) => return refuse(&wrong),
     };
     let asked = actix_rt::System::new().block_on(async {
         match args.action {
-            Action::List => list(&server).await,
-            _ => server.ask(method, &path, body).await.map(|raw| describe(&raw)),
+            Action::List => list(&server, args.json).await,
+            _ => match server.ask(method, &path, body).await {
+                Ok(raw) if args.json => Ok(raw.trim_end().to_owned() + "\n"),
+                Ok(raw) => Ok(describe(&raw)),
+                Err(wrong) => Err(wrong.to_string()),
+            },
         }
     });
     match asked {
@@ -214,7 +219,7 @@ fn print_key() -> ExitCode {
 
 /// Method, path and body of what is asked.
 fn request(action: &Action) -> Result<(&'static str, String, Option<String>), String> {
-    let path = |name: &str, rest: &str| format!("/v1/secrets/{}{rest}", encoded(name));
+    let path = |name: &str, rest: &str| format!("/v1/secrets/{}{rest}", part(name));
     Ok(match action {
         Action::Create(args) => ("POST", "/v1/secrets".into(), Some(document(args)?)),
         Action::Rotate(args) => {
@@ -293,24 +298,15 @@ fn read_text(path: &Path) -> Result<String, String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn encoded(name: &str) -> String {
-    url::form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
-}
-
-async fn list(server: &Server) -> Result<String, String> {
-    let mut text = String::new();
-    let mut after = String::new();
-    loop {
-        let raw = server.ask("GET", &format!("/v1/secrets?limit=1000{after}"), None).await?;
-        let page: Value = serde_json::from_str(&raw).map_err(|error| error.to_string())?;
-        for secret in page["data"].as_array().into_iter().flatten() {
-            text += &line(secret);
-        }
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={}", encoded(next)),
-            None if text.is_empty() => return Ok("no secrets are stored\n".into()),
-            None => return Ok(text),
-        }
+async fn list(server: &Server, as_json: bool) -> Result<String, String> {
+    let list = server.all("/v1/secrets").await?;
+    if as_json {
+        return Ok(format!("{list:#}\n"));
+    }
+    let lines: Vec<String> = list["data"].as_array().into_iter().flatten().map(line).collect();
+    match lines.is_empty() {
+        true => Ok("no secrets are stored\n".into()),
+        false => Ok(lines.concat()),
     }
 }
 

@@ -11,9 +11,9 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::access::KeyArg;
-use super::follow::{Server, follow};
-use super::{refuse, say};
+use super::follow::{follow, hand_over};
+use super::output::{refuse, say};
+use super::server::ServerArgs;
 use crate::config::units::parse_duration;
 
 const EXAMPLES: &str = "\
@@ -48,13 +48,8 @@ pub struct SendArgs {
     /// Body: the bytes of this file; - reads standard input
     #[arg(long, value_name = "FILE", group = "content")]
     pub data_file: Option<PathBuf>,
-    /// The server that delivers it
-    #[arg(long, value_name = "URL", env = "HOSTLINE_SERVER")]
-    #[arg(default_value = "http://127.0.0.1:8080")]
-    pub server: String,
-    /// The API key that the server is asked with
     #[command(flatten)]
-    pub key: KeyArg,
+    server: ServerArgs,
     /// Deliver one after the other among those with this key
     #[arg(long, value_name = "KEY")]
     pub ordering_key: Option<String>,
@@ -105,14 +100,13 @@ struct Webhook<'a> {
 
 /// Sends and, unless told otherwise, waits.
 pub fn run(args: &SendArgs) -> ExitCode {
-    let ready = trigger(args)
-        .and_then(|trigger| Ok((trigger, Server::new(&args.server, args.key.text.as_deref())?)));
+    let ready = trigger(args).and_then(|trigger| Ok((trigger, args.server.open()?)));
     let (trigger, server) = match ready {
         Ok(ready) => ready,
         Err(wrong) => return refuse(&wrong),
     };
     let result = actix_rt::System::new().block_on(async {
-        let accepted = server.post_trigger(trigger).await?;
+        let accepted = hand_over(&server, trigger).await?;
         if !args.no_wait {
             return follow(&server, &accepted, args.json_output).await;
         }
