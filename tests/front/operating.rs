@@ -176,6 +176,28 @@ async fn hosts_without_a_value_come_last_in_either_direction() {
 }
 
 #[actix_web::test]
+async fn a_page_out_of_ten_thousand_hosts_has_the_right_ones() {
+    let house = House::new();
+    // Mixed up, and each queue twice.
+    let queued = |number: u64| number * 7_919 % 5_000;
+    house.engine.set_live((0..10_000).map(|number| {
+        snapshot(&format!("h{number:04}.example"), queued(number), HostCondition::Healthy)
+    }));
+    let mut wanted: Vec<(u64, String)> =
+        (0..10_000).map(|number| (queued(number), format!("h{number:04}.example"))).collect();
+    wanted.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    for offset in [0, 50, 4_975, 9_990] {
+        let uri = format!("/v1/hosts?sort=-queued&limit=50&offset={offset}");
+        let list = house.get(&uri).await.json();
+        let rows = list["data"].as_array().unwrap().iter();
+        let names: Vec<&str> = rows.map(|row| row["host"].as_str().unwrap()).collect();
+        let expected: Vec<&str> =
+            wanted.iter().skip(offset).take(50).map(|(_, name)| name.as_str()).collect();
+        assert_eq!((names, &list["total"]), (expected, &json!(10_000)), "{offset}");
+    }
+}
+
+#[actix_web::test]
 async fn operators_control_a_host() {
     let house = House::new();
     house.trigger("https://shop.example/", json!({})).await;
