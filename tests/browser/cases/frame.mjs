@@ -65,7 +65,7 @@ export default {
       ["overview", "#/"], ["hosts", "#/hosts"], ["host", `#/hosts/${encodeURIComponent(broken)}`],
     ]) {
       const page = await world.open(address, { size: PHONE });
-      await page.locator(".state").first().waitFor();
+      await page.locator(".heading .state, .virtual .state, td .state").first().waitFor();
       if (name === "host") await page.locator("canvas").first().waitFor();
       await world.fits(page);
       await world.axe(page);

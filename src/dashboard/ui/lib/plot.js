@@ -179,6 +179,8 @@ class Plot {
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
     ctx.fillText(label, bbox.left + 4, y - 4);
     ctx.restore();
   }

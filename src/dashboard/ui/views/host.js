@@ -103,11 +103,10 @@ function timeline(history) {
 
 const number = (label, cell) => ({ label, class: "number", cell });
 const used = [
-  number("Attempts, 1 min", (row) => count(row.last_minute.attempts)),
-  number("1 h", (row) => count(row.last_hour.attempts)),
-  number("Delivered, 1 h", (row) => count(row.last_hour.delivered)),
-  number("Refused, 1 h", (row) => count(row.last_hour.refused)),
-  number("Failed, 1 h", (row) => count(row.last_hour.failed)),
+  number("Attempts", (row) => count(row.last_hour.attempts)),
+  number("Delivered", (row) => count(row.last_hour.delivered)),
+  number("Refused", (row) => count(row.last_hour.refused)),
+  number("Failed", (row) => count(row.last_hour.failed)),
 ];
 
 function lanes() {
@@ -182,8 +181,8 @@ function build(root, name, session, refresh) {
       h(
         "div",
         { class: "span-7 stack" },
-        card("Lanes", "One a workspace", shares.node),
-        card("Used by", "Last hour", users.node),
+        card("Lanes", "One a workspace; outcomes of the last hour", shares.node),
+        card("Used by", "Outcomes of the last hour", users.node),
         card("Limits", null, places.limits),
       ),
     ),

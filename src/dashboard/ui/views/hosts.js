@@ -19,6 +19,10 @@ const number = (label, sort, cell, more = "") => ({
   cell,
 });
 
+/** All that is owed, with what of it is in memory as its title. */
+const waiting = (row) =>
+  h("span", { title: row.alive === false ? null : `${count(row.queued)} in memory` }, count(row.waiting));
+
 const COLUMNS = [
   {
     label: "Host",
@@ -37,8 +41,7 @@ const COLUMNS = [
     (row) => (row.alive === false ? "–" : `${row.in_flight} / ${row.in_flight_limit}`),
     "c-small wide",
   ),
-  number("Queued", "queued", (row) => count(row.queued), "c-small wide"),
-  number("Waiting", "waiting", (row) => count(row.waiting), "c-small c-waiting"),
+  number("Waiting", "waiting", waiting, "c-small c-waiting"),
   number("Success", "success", success, "c-small c-success"),
   number("p50", "p50", (row) => ms(row.last_minute?.p50_ms), "c-small wide"),
   number("p99", "p99", (row) => ms(row.last_minute?.p99_ms), "c-small wide"),

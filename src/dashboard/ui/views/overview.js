@@ -259,7 +259,7 @@ export default async function view(root, { session, signal }) {
   const begin = async () => {
     try {
       await past(tiles, step, signal);
-      subscribe({ top: TOP }, { stats: listen }, signal);
+      subscribe({ top: may("hosts:read") && TOP }, { stats: listen }, signal);
       await every(DAY_EVERY_MS, signal, () => step === 60 && choose(60));
     } catch (error) {
       for (const place of [states, waits, keeps]) unavailable(place, error, "live figures");
