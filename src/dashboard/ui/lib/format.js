@@ -95,6 +95,9 @@ export function time(at) {
   return today ? clock.format(date) : `${day.format(date)}, ${clock.format(date)}`;
 }
 
+/** A day: 30 Nov. */
+export const date = (at) => (missing(at) ? NONE : day.format(new Date(at)));
+
 /** A time with its date and zone, for titles. */
 export function moment(at) {
   return missing(at) ? NONE : full.format(new Date(at));

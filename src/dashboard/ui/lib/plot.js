@@ -2,7 +2,7 @@
 // sparklines, which need nothing but a path.
 
 import { fill, h, svg, text } from "./dom.js";
-import { time } from "./format.js";
+import { date, time } from "./format.js";
 
 let loading = null;
 
@@ -37,12 +37,17 @@ function stack(values) {
   );
 }
 
+/** What stands at a tick of the axis of time: the day where the ticks are days apart. */
+const tickWords = (at, step) => (step >= 86_400 ? date(at) : time(at).slice(-8, -3));
+
 /**
  * A plot in `node`. `label` names it for who cannot see it; `series` are `{label, color, kind, dash,
  * format}`: `color` a CSS variable's name without its dashes ("accent", "good", "warn", "bad",
  * "series-1" to "series-6"), `kind` "line", "area" or "bars"; `format(value)` tells a value in words;
  * `stacked` puts the series upon one another; `marks` are `{value, label}`: lines across; plots with
- * the same `sync` share their cursor; `max` is the least upper end of the scale.
+ * the same `sync` share their cursor; `max` is the least upper end of the scale; `rest` are the values
+ * that the legend shows while no time is pointed at (else the last ones). A series that `spans` goes on
+ * over times without a value, its values marked.
  * Answers `{set(times, values), destroy()}`: times in seconds since the epoch, one array of values
  * (null where there is none) a series.
  */
@@ -108,7 +113,8 @@ class Plot {
     const place = index ?? this.times.length - 1;
     this.legend.forEach((one, series) => {
       const format = this.options.series[series].format ?? this.options.format;
-      text(one.value, format(this.values[series]?.[place] ?? null));
+      const rest = index === null ? this.options.rest : undefined;
+      text(one.value, format(rest ? rest[series] : (this.values[series]?.[place] ?? null)));
     });
     text(this.when, index === null ? "" : time(this.times[place] * 1000));
   }
@@ -123,8 +129,8 @@ class Plot {
       dash: one.dash,
       fill: bars ? line : one.kind === "area" ? colour(one.color, 0.16) : null,
       paths: bars ? Chart.paths.bars({ size: [0.9, 24], gap: 1 }) : undefined,
-      points: { show: false },
-      spanGaps: false,
+      points: { show: one.spans ?? false, size: 4, fill: line },
+      spanGaps: one.spans ?? false,
     };
   }
 
@@ -156,7 +162,7 @@ class Plot {
           grid: { show: false },
           space: 70,
           size: 22,
-          values: (_, ticks) => ticks.map((tick) => time(tick * 1000).slice(-8, -3)),
+          values: (_, ticks, __, ___, step) => ticks.map((tick) => tickWords(tick * 1000, step)),
         },
         { ...axis, size: 48, space: 32, values: (_, ticks) => ticks.map(format) },
       ],

@@ -18,7 +18,8 @@ const ORDERS = {
 };
 /** Kinds of trouble; the log may hold others, which are taken from what it shows. */
 const KINDS = ["failed", "exhausted", "expired", "render_failed", "aborted", "refused", "put_aside",
-  "schedule_not_sent", "journey_ended", "loop_cut", "key_blocked", "host_unhealthy", "host_recovered",
+  "schedule_not_sent", "journey_ended", "loop_cut", "key_blocked", "ordering_key_blocked",
+  "endpoint_errors", "delivery_exhausted", "alerts_left_out", "host_unhealthy", "host_recovered",
   "host_paused", "host_resumed", "host_drained", "host_purged"];
 
 const keyOf = (group) => [group.host, group.status, group.kind].join("|");
@@ -32,7 +33,7 @@ function entry(one) {
   const about = one.subject_name && h("span", { class: "quiet" }, one.subject_name);
   const often = one.count > 1 && `${count(one.count)} times since ${time(one.first_at)} `;
   return h("li", {}, h("span", { class: "when" }, clock(one.at)), " ", often, one.recipient, " ", about,
-    h("p", {}, one.detail), one.delivery
+    one.detail && h("p", {}, one.detail), one.delivery && " ", one.delivery
       && h("a", { class: "inline mono", href: link("deliveries", one.delivery) }, one.delivery));
 }
 

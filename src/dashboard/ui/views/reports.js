@@ -3,7 +3,7 @@
 
 import { get, path } from "../lib/api.js";
 import { fill, h } from "../lib/dom.js";
-import { count, ms, percent, time } from "../lib/format.js";
+import { count, date, ms, percent, time } from "../lib/format.js";
 import {
   card, empty, facts, heading, link, remember, status,
 } from "../lib/parts.js";
@@ -23,6 +23,8 @@ const STEPS = { minute: 60, hour: 3600, day: 86_400 };
 const SUITS = { "15m": "minute", "1h": "minute", "24h": "hour", "7d": "hour", "30d": "day", all: "day" };
 /** Steps of a plot that are filled up where nothing happened. */
 const FILLED = 3000;
+/** Fewer steps would make a plot of one bar. */
+const LEAST = 12;
 const OUTCOMES = [
   ["delivered", "delivered", "good"], ["failed", "failed", "bad"], ["exhausted", "exhausted", "orange"],
   ["expired", "expired", "series-4"], ["cancelled", "cancelled", "idle"],
@@ -32,15 +34,16 @@ const LATENCIES = [["p50_ms", "p50", "series-1"], ["p90_ms", "p90", "series-2"],
 
 const dead = (figures) => (figures.failed ?? 0) + (figures.exhausted ?? 0) + (figures.expired ?? 0);
 
-/** The figures at each step from the first to the last, zeros where nothing happened. Pure. */
-function filled(points, step) {
-  if (points.length === 0) return { times: [], rows: [] };
-  const at = (point) => new Date(point.at).getTime() / 1000;
-  const known = new Map(points.map((point) => [at(point), point]));
-  const [first, last] = [at(points[0]), at(points[points.length - 1])];
-  const length = (last - first) / STEPS[step] + 1;
-  if (length > FILLED || !Number.isInteger(length)) return { times: points.map(at), rows: points };
-  const times = Array.from({ length }, (_, place) => first + place * STEPS[step]);
+/** The figures at each step of the time that a report covers, empty where nothing happened. Pure. */
+function filled({ points, step, from, until }, whole) {
+  const second = (text) => new Date(text).getTime() / 1000;
+  const known = new Map(points.map((point) => [second(point.at), point]));
+  const size = STEPS[step];
+  const last = Math.max(second(until) - size, second(points[points.length - 1].at));
+  // All time begins with the first thing that happened.
+  const first = Math.min(second(whole ? from : points[0].at), last - LEAST * size);
+  const length = Math.min(FILLED, Math.round((last - first) / size) + 1);
+  const times = Array.from({ length }, (_, place) => last - (length - 1 - place) * size);
   return { times, rows: times.map((one) => known.get(one) ?? {}) };
 }
 
@@ -60,7 +63,8 @@ function tiles({ total }) {
   ]));
 }
 
-const when = (row) => h("time", { datetime: row.at }, time(row.at));
+const when = (step) => (row) =>
+  h("time", { datetime: row.at }, step === "day" ? date(row.at) : time(row.at));
 
 /** A plot and the table of the same figures beside it. */
 function figure(title, node, label, columns, rows) {
@@ -69,31 +73,30 @@ function figure(title, node, label, columns, rows) {
     h("div", { class: "figures" }, grid.node)));
 }
 
-function outcomes({ points, step }, plots) {
+function outcomes({ points, step, total }, plots, { times, rows }) {
   const node = h("div", {});
   const shown = OUTCOMES.filter(([name], place) =>
     place < 2 || points.some((point) => point[name] > 0));
   const drawn = plot(node, { label: `Outcomes by ${step}`, height: 220, stacked: true, format: count,
+    rest: shown.map(([name]) => total[name] ?? 0),
     series: shown.map(([, label, color]) => ({ label, color, kind: "bars" })) });
   plots.push(drawn);
-  const { times, rows } = filled(points, step);
   drawn.set(times, shown.map(([name]) => rows.map((row) => row[name] ?? 0)));
-  const columns = [{ label: "Time", cell: when }, ...shown.map(([name, label]) =>
+  const columns = [{ label: "Time", cell: when(step) }, ...shown.map(([name, label]) =>
     ({ label, class: "number", cell: (row) => count(row[name] ?? 0) }))];
   return figure("Outcomes", node, `Outcomes by ${step}, as a table`, columns, points);
 }
 
-function latencies({ points, step }, plots) {
+function latencies({ points, step, total }, plots, { times, rows }) {
   const known = points.filter((point) => (point.latency?.p50_ms ?? null) !== null);
   if (known.length === 0) return null;
   const node = h("div", {});
   const drawn = plot(node, { label: `Latency by ${step}`, height: 220, format: ms,
-    series: LATENCIES.map(([, label, color]) =>
-      ({ label, color, kind: known.length > 1 ? "line" : "bars" })) });
+    rest: LATENCIES.map(([name]) => total.latency?.[name] ?? null),
+    series: LATENCIES.map(([, label, color]) => ({ label, color, spans: true })) });
   plots.push(drawn);
-  drawn.set(known.map((point) => new Date(point.at).getTime() / 1000),
-    LATENCIES.map(([name]) => known.map((point) => point.latency[name] ?? null)));
-  const columns = [{ label: "Time", cell: when }, ...LATENCIES.map(([name, label]) =>
+  drawn.set(times, LATENCIES.map(([name]) => rows.map((row) => row.latency?.[name] ?? null)));
+  const columns = [{ label: "Time", cell: when(step) }, ...LATENCIES.map(([name, label]) =>
     ({ label, class: "number", cell: (row) => ms(row.latency[name]) }))];
   return figure("Latency of attempts", node, `Latency by ${step}, as a table`, columns, known);
 }
@@ -242,7 +245,9 @@ class Reports {
       return;
     }
     const shown = { ...report, step: report.step ?? query.by };
-    fill(this.place, tiles(shown), outcomes(shown, this.plots), latencies(shown, this.plots),
+    const steps = filled(shown, this.filter.range !== "all");
+    fill(this.place, tiles(shown), outcomes(shown, this.plots, steps),
+      latencies(shown, this.plots, steps),
       h("div", { class: "grid" }, [byStatus(shown, this.filter), parts(shown)].filter(Boolean)
         .map((node) => h("div", { class: "span-6" }, node))));
     if (this.filter.of === "host") {
