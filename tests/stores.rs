@@ -12,7 +12,8 @@ use hostline::model::*;
 use hostline::store::embedded::{DATABASE_FILE, EmbeddedStore, OpenError};
 use hostline::store::memory::MemoryStore;
 use hostline::store::{
-    Acceptance, Accepted, DeliveryStore, HostStore, Idempotency, QueryStore, Store, StoreLimits,
+    Acceptance, Accepted, ActivityFilter, CountKey, DeliveryStore, HostStore, Idempotency,
+    QueryStore, RecordStore, ReportQuery, ReportStore, Step, Store, StoreLimits, Subject, Word,
     conformance,
 };
 use rusqlite::Connection;
@@ -207,6 +208,22 @@ fn a_long_read_stalls_no_commit() {
     assert_eq!(seen, 10, "the reader sees what was there when it began");
 }
 
+/// What the file was before there were reports.
+const BEFORE_REPORTS: &str = "
+    DROP TABLE report;
+    DROP TABLE report_delta;
+    DROP TABLE reach;
+    DROP INDEX tally_hour;
+    DROP INDEX activity_same;
+    DROP INDEX activity_host;
+    DROP INDEX activity_lane_at;
+    ALTER TABLE activity DROP COLUMN host;
+    ALTER TABLE activity DROP COLUMN first_at;
+    ALTER TABLE activity DROP COLUMN count;
+    ALTER TABLE activity DROP COLUMN same;
+    PRAGMA user_version = 6;
+";
+
 /// What the file was before hosts' queues were kept by workspace.
 const BEFORE_LANES: &str = "
     DROP INDEX delivery_pending;
@@ -227,6 +244,7 @@ fn a_file_from_before_workspaces_were_lanes_is_opened_and_keeps_what_is_owed() {
     block_on(store.close()).expect("closed");
     drop(store);
     let file = Connection::open(directory.path().join(DATABASE_FILE)).expect("a file");
+    file.execute_batch(BEFORE_REPORTS).expect("as it was");
     file.execute_batch(BEFORE_LANES).expect("as it was");
     drop(file);
     let store = open(directory.path()).expect("opened");
@@ -236,6 +254,50 @@ fn a_file_from_before_workspaces_were_lanes_is_opened_and_keeps_what_is_owed() {
     let shape: Vec<_> = pages.iter().map(|page| (page.lane, page.rows.len())).collect();
     assert_eq!(shape, [(0, 1), (5, 1)]);
     assert_eq!((store.pending_of_lane(0), store.pending_of_lane(5)), (2, 1));
+}
+
+#[test]
+fn a_file_from_before_reports_is_opened_and_counts_what_comes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).expect("opened");
+    let provenance = Provenance { campaign: Some("c".into()), ..Provenance::default() };
+    let provenance = Some(Arc::new(provenance));
+    let [old, failed] = [1, 2]
+        .map(|random| Delivery { provenance: provenance.clone(), ..delivery(&*store, random) });
+    let key = CountKey { subject: "c".into(), part: String::new(), what: "sent".into() };
+    for delivery in [&old, &failed] {
+        let mut acceptance = Acceptance::of(vec![Arc::new(delivery.clone())]);
+        acceptance.writes.counts = vec![(key.clone(), 1)];
+        block_on(store.accept(acceptance)).expect("accepted");
+    }
+    let settle = |store: &EmbeddedStore, id, end| {
+        let verdict = Verdict::End(end);
+        let settlement = Settlement { id, verdict, at: old.accepted, attempt: None };
+        block_on(store.settle(vec![settlement], Vec::new())).expect("settled");
+    };
+    settle(&store, failed.id, End::Failed);
+    block_on(store.close()).expect("closed");
+    drop(store);
+    let file = Connection::open(directory.path().join(DATABASE_FILE)).expect("a file");
+    file.execute_batch(BEFORE_REPORTS).expect("as it was");
+    // Neither kind nor template stood there.
+    file.execute("UPDATE delivery SET counted = 'c' || char(31) || ''", []).expect("as it was");
+    drop(file);
+    let store = open(directory.path()).expect("opened");
+    settle(&store, old.id, End::Delivered);
+    let hour = Duration::from_secs(3600);
+    let (from, until) = (old.accepted.minus(hour), old.accepted.plus(hour));
+    let counts = block_on(store.tally("c".into(), from, until)).expect("read");
+    let words: Vec<_> = counts.iter().map(|count| (&*count.key.what, count.number)).collect();
+    assert_eq!(words, [("delivered", 1), ("failed", 1), ("sent", 2)]);
+    let query = |subject| {
+        let report = ReportQuery { workspace: 0, subject, step: Step::Hour, from, until };
+        let found = block_on(store.report(report)).expect("read");
+        found.points.iter().map(|(_, figures)| figures.of(Word::Delivered)).sum::<u64>()
+    };
+    assert_eq!((query(Subject::Workspace), query(Subject::Host(old.id.host()))), (1, 1));
+    let log = block_on(store.activity(ActivityFilter::default(), None, 10)).expect("read");
+    assert_eq!((log.rows.len(), log.rows[0].count), (1, 1));
 }
 
 #[test]

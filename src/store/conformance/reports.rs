@@ -310,7 +310,7 @@ fn workspaces_have_reports_of_their_own(make: Make<'_>) {
     let world = World::new(make);
     world.accept_plain("a.example", 2);
     let id = world.accept(Delivery { workspace: 7, ..composed(&world, T0, "u1") });
-    world.end(id, End::Delivered);
+    world.attempt(id, 1, Verdict::End(End::Delivered));
     let of = |workspace, subject| sum(&report(&world, workspace, subject, Step::Day));
     for subject in [Subject::Workspace, host(&world, "a.example")] {
         assert_eq!(said(&of(0, subject.clone())), [(Word::Sent, 2)]);
