@@ -104,14 +104,10 @@ impl ReportFigures {
 }
 
 /// Counts of a campaign or canvas by word.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// How often.
-    #[serde(rename = "counts")]
-    pub words: BTreeMap<String, i64>,
-    /// Of those that ended without success, by the status of the last attempt.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub by_status: BTreeMap<String, u64>,
+#[derive(Default)]
+struct Counts {
+    words: BTreeMap<String, i64>,
+    by_status: BTreeMap<String, u64>,
 }
 
 impl Counts {
@@ -134,9 +130,9 @@ pub struct ReportPart {
     /// A variant or step, then a template and its version; empty for what came before there was
     /// one to choose.
     pub part: String,
-    /// Its counts.
+    /// Its figures, but for latencies, recipients and what was deferred.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub figures: ReportFigures,
 }
 
 /// Those of one step of time.
@@ -270,7 +266,10 @@ impl Composer {
         }
         report.total = std::mem::take(&mut report.total).ruled_by(&total);
         let parts = parts.into_iter();
-        let parts = parts.map(|(part, counts)| ReportPart { part: part.to_owned(), counts });
+        let parts = parts.map(|(part, counts)| ReportPart {
+            part: part.to_owned(),
+            figures: ReportFigures::default().ruled_by(&counts),
+        });
         report.parts = parts.collect();
         Ok(())
     }
