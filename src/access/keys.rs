@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::key::{KeyId, KeyText, new_id, new_secret};
 use super::live::LiveKey;
@@ -33,7 +34,7 @@ const RATE_MAX: f64 = 1_000_000.0;
 const BURST_MAX: u32 = 1_000_000;
 
 /// What a new key shall be.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// What people call it.
@@ -60,7 +61,7 @@ pub struct NewKey {
 }
 
 /// What a key is good for now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
     /// It opens.
@@ -72,7 +73,8 @@ pub enum KeyState {
 }
 
 /// A key as it is shown: never its secret.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Key)]
 pub struct KeyView {
     /// Its id.
     pub id: KeyId,

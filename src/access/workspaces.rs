@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use super::records::{WorkspaceRecord, workspace_write};
 use super::{Access, AccessError, Caller, KnownWorkspace};
@@ -49,7 +50,8 @@ pub struct WorkspaceChange {
 }
 
 /// A workspace as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Workspace)]
 pub struct WorkspaceView {
     /// Its number, given once.
     pub number: u32,

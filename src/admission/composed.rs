@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::Terms;
 use super::draft::Envelope;
@@ -217,7 +218,7 @@ pub struct Item {
 }
 
 /// A recipient of a composed trigger who gets nothing, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Skipped {
     /// Who, where there was somebody.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,9 @@ mod recipients;
 mod reports;
 mod schedules;
 
+pub(super) use activity::{Group, View as Shown};
 use actix_web::web;
+pub(super) use reports::View as ReportView;
 
 use super::resource;
 use crate::compose::Kind;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::caller::Asking;
 use super::meaning;
@@ -107,8 +108,9 @@ async fn collect(
 }
 
 /// One delivery with all that is known of it.
-#[derive(Serialize)]
-struct Detail<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryDetail)]
+pub(super) struct Detail<'a> {
     #[serde(flatten)]
     row: Row<'a>,
     reason: Option<String>,

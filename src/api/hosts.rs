@@ -11,11 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::caller::Asking;
 use super::noting::note;
 use super::problem::Problem;
-use super::request::{host_name, json, read_json, read_json_or_nothing};
+use super::request::{host_name, json, object, read_json, read_json_or_nothing};
 use crate::delivery::HostSnapshot;
 use crate::model::{HostControls, HostName};
 use crate::store::{DeliveryFilter, HostRecord};
-pub(super) use list::{Entry, first, list};
+pub(super) use list::{Entry, Kept, first, list};
 
 /// How far back a host's intervals are shown, and how many.
 const HISTORY: Duration = Duration::from_secs(86_400);
@@ -94,6 +94,7 @@ pub(super) async fn find(api: &Asking, name: HostName) -> Result<HostRecord, Pro
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object with `limits`")]
 pub(super) struct Patch {
+    #[serde(deserialize_with = "object")]
     limits: LimitsPatch,
 }
 

@@ -8,6 +8,7 @@ mod caller;
 mod compose;
 mod deliveries;
 mod depth;
+pub mod document;
 mod door;
 mod hosts;
 mod keys;
@@ -257,6 +258,8 @@ fn keys_and_workspaces(config: &mut web::ServiceConfig) {
 fn page_and_session(config: &mut web::ServiceConfig) {
     config
         .service(resource("/", "GET").route(web::get().to(page::index)))
+        .service(resource("/openapi.json", "GET").route(web::get().to(document::show)))
+        .service(resource("/docs", "GET").route(web::get().to(document::docs)))
         .service(resource("/ui/{path:.*}", "GET").route(web::get().to(page::file)))
         .service(
             resource("/v1/session", "GET, POST, DELETE")

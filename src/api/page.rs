@@ -26,15 +26,13 @@ pub(super) async fn file(
     answer(&request, &path)
 }
 
-fn answer(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
+/// A file of the page, or that it is still the same.
+pub(super) fn answer(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
     let file = dashboard::file(path).ok_or_else(|| Problem::no_route(request.path()))?;
-    let known = request.headers().get(header::IF_NONE_MATCH);
-    let known = known.and_then(|tags| tags.to_str().ok()).unwrap_or_default();
-    let mut known = known.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
     let packs = takes_gzip(request);
     // Two forms of one file are two things to a cache.
     let tag = if packs { file.tag.replacen('"', "\"gzip-", 1) } else { file.tag.clone() };
-    let is_known = known.any(|known| known == tag);
+    let is_known = is_known(request, &tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, tag))
@@ -57,4 +55,11 @@ fn takes_gzip(request: &HttpRequest) -> bool {
     let accepted = request.headers().get(header::ACCEPT_ENCODING);
     let accepted = accepted.and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
     accepted.split(',').any(|coding| coding.trim() == "gzip")
+}
+
+/// Whether who asks has the text with this tag already.
+pub(super) fn is_known(request: &HttpRequest, wanted: &str) -> bool {
+    let known = request.headers().get(header::IF_NONE_MATCH);
+    let known = known.and_then(|tags| tags.to_str().ok()).unwrap_or_default();
+    known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == wanted)
 }

@@ -8,6 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use super::document::problems::is_listed;
 use crate::access::AccessError;
 use crate::admission::{FieldError, Refusal, Want};
 use crate::store::{QueryError, StoreError};
@@ -61,6 +62,7 @@ struct Members<'a> {
 
 impl Problem {
     fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: String) -> Self {
+        debug_assert!(is_listed(slug, status.as_u16()), "{slug} {status} is not in the document");
         let (errors, retry_after_s, allow) = (Vec::new(), None, None);
         Self { slug, title, status, detail, errors, retry_after_s, allow }
     }

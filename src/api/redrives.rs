@@ -8,11 +8,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::caller::Asking;
 use super::deliveries::{COMPOSED, composed_term};
 use super::problem::Problem;
-use super::request::{json, located, read_json};
+use super::request::{json, located, object, read_json};
 use super::states::Wanted;
 use crate::delivery::{Cancelled, Engine};
 use crate::model::{DeliveryId, End, HostName, StoredState, Timestamp, word};
@@ -30,9 +31,10 @@ const KEPT: usize = 100;
 const COUNT_MAX: u64 = 10_000_000;
 
 /// What to do with the deliveries of a filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RedriveAction)]
 #[serde(rename_all = "snake_case")]
-enum Action {
+pub(super) enum Action {
     Redrive,
     Cancel,
 }
@@ -43,6 +45,7 @@ enum Action {
 pub(super) struct Input {
     #[serde(deserialize_with = "word")]
     action: Action,
+    #[serde(deserialize_with = "object")]
     filter: FilterInput,
     #[serde(default)]
     dry_run: bool,
@@ -83,8 +86,9 @@ impl FilterInput {
 }
 
 /// How far a redrive is.
-#[derive(Clone, Debug, Serialize)]
-struct Progress {
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Redrive)]
+pub(super) struct Progress {
     id: String,
     #[serde(skip)]
     workspace: u32,

@@ -1,13 +1,16 @@
 //! What a request says, read so that whatever is wrong is named: body, content type, query, path.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserializer, Serialize};
 use tokio::time::timeout;
 
 use super::Api;
@@ -155,7 +158,32 @@ pub(super) async fn read_json_or_nothing<T: DeserializeOwned + Default>(
 
 /// Reads a JSON value; what is wrong is pointed at.
 pub(super) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // What is read is an object; serde would take an array for one, field by field.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::field("", "is an array; an object is taken"));
+    }
     serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error).into())
+}
+
+/// Takes an object and no array, which serde would take for one, field by field.
+pub(super) fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    struct Members<T>(PhantomData<T>);
+
+    impl<'de, T: DeserializeOwned> Visitor<'de> for Members<T> {
+        type Value = T;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Members(PhantomData))
 }
 
 /// The delivery id of the path.

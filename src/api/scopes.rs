@@ -54,6 +54,8 @@ pub const ROUTES: &[Row] = &[
     ("GET", "/readyz", Needs::Nothing),
     ("GET", "/", Needs::Nothing),
     ("GET", "/ui/{path:.*}", Needs::Nothing),
+    ("GET", "/openapi.json", Needs::Nothing),
+    ("GET", "/docs", Needs::Nothing),
     // Whoever may do anything may know what; a key is what one signs in with.
     ("GET", "/v1/session", Needs::AnyKey),
     ("POST", "/v1/session", Needs::Nothing),

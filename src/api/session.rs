@@ -10,6 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::caller::Asking;
 use super::problem::Problem;
@@ -27,8 +28,8 @@ const CONTEXT: &str = "hostline 2026-11-30 word against cross-site requests";
 const DIGITS: usize = 32;
 
 /// Whom the session is of.
-#[derive(Serialize)]
-struct Session<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Session<'a> {
     /// The key; `None` where none is needed.
     key: Option<KeyName<'a>>,
     /// Name of its workspace.
@@ -41,7 +42,8 @@ struct Session<'a> {
     version: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionKey)]
 struct KeyName<'a> {
     id: &'a str,
     name: Option<String>,

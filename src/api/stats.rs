@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::caller::Asking;
@@ -12,8 +13,8 @@ use crate::delivery::ArbiterStats;
 use crate::model::Moment;
 use crate::store::{StoreCounts, StoreHealth};
 
-#[derive(Serialize)]
-struct Stats {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Stats {
     version: &'static str,
     uptime_s: u64,
     stopping: bool,
@@ -24,7 +25,8 @@ struct Stats {
     arbiters: Vec<ArbiterStats>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StatsDeliveries)]
 struct Deliveries {
     #[serde(flatten)]
     counts: StoreCounts,
@@ -32,13 +34,15 @@ struct Deliveries {
 }
 
 /// Deliveries accepted a second.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StatsIngest)]
 struct Ingest {
     per_second_10s: f64,
     per_second_1m: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StatsHosts)]
 struct Hosts {
     alive: u64,
     started: u64,

@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::document::words;
 use super::meaning;
 use crate::model::{
     Attempt, DeliveryId, Header, HostName, Outcome, Priority, Provenance, Timestamp, Timings,
@@ -16,11 +18,13 @@ use crate::store::DeliveryRecord;
 const BODY_SHOWN: usize = 64 << 10;
 
 /// A delivery as a row of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
 pub(super) struct Row<'a> {
     pub id: DeliveryId,
     pub trigger: TriggerId,
     pub host: &'a HostName,
+    #[schema(schema_with = words::delivery_state)]
     pub state: &'static str,
     pub method: &'static str,
     pub url: &'a str,
@@ -35,6 +39,7 @@ pub(super) struct Row<'a> {
     pub ordering_key: Option<&'a str>,
     pub blocks_key: bool,
     #[serde(serialize_with = "as_object")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     pub metadata: &'a [(String, String)],
     /// What composed it, and for whom.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +121,8 @@ fn is_secret(name: &str) -> bool {
 }
 
 /// A body: text where it is text, else base64; cut off at a bound.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = ShownBody)]
 pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a str>,
@@ -143,14 +149,17 @@ impl<'a> Body<'a> {
 }
 
 /// A webhook as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Webhook)]
 pub(super) struct WebhookView<'a> {
     method: &'static str,
     url: &'a str,
+    #[schema(schema_with = words::header_pairs)]
     headers: Headers<'a>,
     #[serde(flatten)]
     body: Body<'a>,
     #[serde(serialize_with = "as_names")]
+    #[schema(schema_with = words::secret_names)]
     secret_ref: &'a [String],
 }
 
@@ -167,10 +176,12 @@ impl<'a> WebhookView<'a> {
 }
 
 /// An attempt as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attempt)]
 pub(super) struct AttemptView<'a> {
     number: u32,
     started_at: Timestamp,
+    #[schema(schema_with = words::attempt_outcome)]
     outcome: &'static str,
     status: Option<u16>,
     reason: String,
@@ -179,9 +190,11 @@ pub(super) struct AttemptView<'a> {
     timings: &'a Timings,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReceiverAnswer)]
 struct Response<'a> {
     status: u16,
+    #[schema(schema_with = words::header_pairs)]
     headers: Headers<'a>,
     #[serde(flatten)]
     body: Body<'a>,

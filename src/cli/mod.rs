@@ -132,6 +132,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Make, change and list workspaces
     Workspaces(keys::WorkspacesArgs),
+    /// Print the API document (OpenAPI 3.1)
+    Openapi,
     /// Validate the settings, and show those in force with their origins
     Check(check::CheckArgs),
     /// Print completions for a shell
@@ -229,6 +231,10 @@ pub fn main() -> ExitCode {
         Some(Command::Keys(args)) => keys::run(args, &settings),
         Some(Command::Workspaces(args)) => keys::run_workspaces(args, &settings),
         Some(Command::Listen(args)) => listen::run(args),
+        Some(Command::Openapi) => {
+            print!("{}", crate::api::document::text());
+            ExitCode::SUCCESS
+        }
     }
 }
 

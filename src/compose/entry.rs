@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::campaign::LiveCampaign;
 use super::canvas::LiveCanvas;
@@ -62,7 +63,8 @@ impl Kind {
 }
 
 /// What may be done with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = EntryStatus)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// A template that can be used.
@@ -91,7 +93,8 @@ impl Status {
 }
 
 /// The head of an entry: everything but its document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = EntryHead)]
 pub struct Head {
     /// UUID text.
     pub id: String,

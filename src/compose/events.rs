@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::Composer;
 use super::batch::Batch;
@@ -35,7 +36,7 @@ pub struct Event {
 }
 
 /// What an event started.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Started {
     /// The trigger of its deliveries.
     pub trigger: TriggerId,
@@ -49,6 +50,7 @@ pub struct Started {
     pub deliveries: usize,
     /// Who gets nothing of a campaign or canvas, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<crate::admission::Skipped>)]
     pub skipped: Vec<Value>,
 }
 

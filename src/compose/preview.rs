@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::Composer;
 use super::campaign::{LiveWebhook, shown};
@@ -94,7 +95,7 @@ pub struct Tested {
 }
 
 /// What a dry run found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DryRun {
     /// Recipients looked at.
     pub recipients: usize,
@@ -109,7 +110,7 @@ pub struct DryRun {
 }
 
 /// What a dry run found of one host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DryRunHost {
     /// The host.
     pub host: HostName,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::Composer;
 use super::attributes;
@@ -31,11 +32,12 @@ const SIDE_BY_SIDE: usize = 64;
 pub(super) const TRIES: usize = 8;
 
 /// A recipient's profile.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recipient {
     /// What the application calls the recipient.
     pub external_id: String,
     /// Anything that is known.
+    #[schema(value_type = Object)]
     pub attributes: Map<String, Value>,
     /// First seen.
     pub created_at: Timestamp,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Composer;
 use super::entry::Kind;
@@ -21,7 +22,8 @@ const NAMED: [&str; 7] =
     ["sent", "delivered", "failed", "exhausted", "expired", "cancelled", "retried"];
 
 /// Percentiles of attempts, in milliseconds; `None` without attempts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = ReportLatency)]
 pub struct Latency {
     /// Half of them were as fast.
     pub p50_ms: Option<f64>,
@@ -32,7 +34,7 @@ pub struct Latency {
 }
 
 /// What happened in some time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ReportFigures {
     /// Deliveries accepted.
     pub sent: u64,
@@ -125,7 +127,7 @@ impl Counts {
 }
 
 /// Those of one variant or step and template version.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ReportPart {
     /// A variant or step, then a template and its version; empty for what came before there was
     /// one to choose.
@@ -136,7 +138,7 @@ pub struct ReportPart {
 }
 
 /// Those of one step of time.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ReportPoint {
     /// When it began.
     pub at: Timestamp,
@@ -182,7 +184,7 @@ impl Span {
 }
 
 /// A report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Report {
     /// From this time on: the beginning of the first step.
     pub from: Timestamp,

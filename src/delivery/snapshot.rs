@@ -2,6 +2,7 @@
 //! command line and the tests all read.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::{HostControls, HostName, Timestamp};
 pub use crate::policy::condition::HostCondition;
@@ -9,7 +10,7 @@ use crate::report::meters::Readings;
 use crate::report::usage::Used;
 
 /// A host actor at one point in time.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct HostSnapshot {
     /// The host.
     pub host: HostName,
@@ -67,7 +68,7 @@ pub struct HostSnapshot {
 }
 
 /// One workspace's lane of a host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LaneSnapshot {
     /// The workspace's number.
     pub workspace: u32,
@@ -93,7 +94,7 @@ pub struct LaneSnapshot {
 }
 
 /// What was used of a host over three stretches of time.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct UsageSnapshot {
     /// Of the last minute.
     pub last_minute: Used,
@@ -104,7 +105,7 @@ pub struct UsageSnapshot {
 }
 
 /// What campaigns and canvases used of a host.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct LedgerSnapshot {
     /// Those that used most in the last hour first; at most 100.
     pub campaigns: Vec<CampaignSnapshot>,
@@ -114,7 +115,7 @@ pub struct LedgerSnapshot {
 }
 
 /// What one campaign or canvas used.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CampaignSnapshot {
     /// Its workspace's number.
     pub workspace: u32,
@@ -126,7 +127,7 @@ pub struct CampaignSnapshot {
 }
 
 /// The budget of a host.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct BudgetSnapshot {
     /// Limit that the host's headers named, requests a window.
     pub limit: Option<u64>,
@@ -142,7 +143,7 @@ pub struct BudgetSnapshot {
 
 /// The health window of a host, and where it trips: at `min_failures` failures or more, if they are
 /// more than `failure_ratio` of the attempts.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct HealthSnapshot {
     /// Seconds that are looked back over.
     pub window_s: u64,
@@ -157,7 +158,7 @@ pub struct HealthSnapshot {
 }
 
 /// Counts over a stretch of time.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Tally {
     /// Attempts that came to an end.
     pub attempts: u64,
@@ -183,7 +184,7 @@ impl Tally {
 }
 
 /// One shard's actors.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct ArbiterStats {
     /// The arbiter.
     pub arbiter: usize,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::time::Timestamp;
 use super::webhook::Header;
@@ -50,7 +51,7 @@ pub struct Answer {
 
 /// How long the parts of an attempt took, in microseconds. On a reused connection the first three
 /// are absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
     /// Name look-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::attempt::Attempt;
 use super::host::HostName;
@@ -16,7 +17,18 @@ pub type Metadata = Vec<(String, String)>;
 
 /// Turns that a delivery gets among those of its host: 4, 2 and 1 of every 7 while all wait.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
@@ -30,7 +42,7 @@ pub enum Priority {
 }
 
 /// What a delivery with an ordering key does to its followers when it ends without success.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// The key goes on with the next.
@@ -41,7 +53,7 @@ pub enum OnFailure {
 }
 
 /// What composed a delivery: a template, campaign or canvas, and for whom.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Provenance {
     /// Id of the campaign.

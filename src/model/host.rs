@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::id::SHARDS;
@@ -23,6 +24,8 @@ impl HostName {
 
     /// Reads a name that a person wrote (`Shop.Example:8443`); `None` when it is no host name.
     pub fn parse(text: &str) -> Option<Self> {
+        // The URL parser takes tabs and line breaks away, wherever they are.
+        (!text.contains(char::is_whitespace)).then_some(())?;
         let url = url::Url::parse(&format!("http://{text}/")).ok()?;
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         let anonymous = url.username().is_empty() && url.password().is_none();
@@ -93,7 +96,7 @@ impl<'de> Deserialize<'de> for HostName {
 }
 
 /// What an operator asked of a host; kept over restarts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostControls {
     /// No send starts while paused.
@@ -114,7 +117,7 @@ pub struct HostControls {
 }
 
 /// The settings that `PATCH /v1/hosts/{host}` may change; an absent field leaves the config's.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyOverrides {
     /// Static limits.
@@ -123,7 +126,7 @@ pub struct PolicyOverrides {
 }
 
 /// Static limits that an operator set by hand.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitOverrides {
     /// Requests a second; more than 0.

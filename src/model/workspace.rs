@@ -1,12 +1,13 @@
 //! Workspaces: teams that share one server and see nothing of each other.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Number of the workspace that everything belongs to where nobody made others.
 pub const DEFAULT_WORKSPACE: u32 = 0;
 
 /// What holds for all that one workspace sends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct WorkspacePolicy {
     /// Its share of a host's sends next to those of other workspaces: twice the weight, twice the

@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::{DeliveryId, HostControls, HostName, Now, Timestamp};
 use crate::policy::condition::{Cause, Hold};
 
 /// What kind of thing stands in the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ObstacleKind)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// It is due later.
@@ -39,7 +41,7 @@ pub enum What {
 }
 
 /// One thing that stands in a delivery's way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Obstacle {
     /// What it is.
     pub what: What,

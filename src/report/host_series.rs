@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::tally::{Counts, Kind, bucket_end_ms};
 use crate::model::Timestamp;
@@ -38,7 +39,7 @@ pub struct Gauges {
 }
 
 /// One step as it is shown.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct HostPoint {
     /// When it begins.
     pub at: Timestamp,

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::histogram::HistogramSnapshot;
 use crate::model::{Now, Timestamp};
@@ -30,7 +31,8 @@ pub struct Reading {
 }
 
 /// What only grows, or how much of it fell into a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = CountedTotals)]
 pub struct Counted {
     /// Deliveries accepted.
     pub accepted: u64,
@@ -72,7 +74,7 @@ impl Counted {
 }
 
 /// What stands at one time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StandingTotals {
     /// Deliveries that wait for a host that may not be called now.
     pub deferred: u64,
@@ -83,7 +85,8 @@ pub struct StandingTotals {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = TotalsPoint)]
 pub struct Point {
     /// When it begins.
     pub at: Timestamp,

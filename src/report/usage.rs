@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::tally::Kind;
 use crate::model::Moment;
@@ -23,7 +24,8 @@ const OF_MINUTE: Duration = Duration::from_secs(10);
 const OF_HOUR: Duration = Duration::from_secs(600);
 
 /// Attempts over a stretch of time, by what came of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Usage)]
 pub struct Used {
     /// That came to an end.
     pub attempts: u64,

@@ -21,6 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use self::audit::{AUDIT_OF_ALL, AuditEntry, audit_of, audit_up_to};
 pub use self::error::{QueryError, StoreError};
@@ -224,7 +225,7 @@ pub struct HostRecord {
 }
 
 /// A stretch of time in which a host was not simply healthy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HostInterval {
     /// `limited`, `backing_off`, `cooling_down`, `probing` or `paused`.
     pub condition: String,
@@ -248,7 +249,7 @@ pub struct Wakeup {
 }
 
 /// Counts that the store keeps exactly, also over restarts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StoreCounts {
     /// Owed and in a queue.
     pub pending: u64,
@@ -269,7 +270,7 @@ pub struct StoreCounts {
 }
 
 /// How the store is doing.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct StoreHealth {
     /// Commits made since start.
     pub commits: u64,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::figures::Figures;
 use super::{Page, QueryError, StoreFuture};
@@ -62,7 +63,8 @@ impl Subject {
 }
 
 /// The length of time that a point of a report stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[schema(as = ReportStep)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// 60 s.
@@ -159,7 +161,7 @@ pub struct Kept {
 }
 
 /// An entry of the activity log, as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Activity {
     /// When; of several that are one entry, the last.
     pub at: Timestamp,
@@ -250,7 +252,8 @@ impl HostNews {
 }
 
 /// An entry of the activity log, as it is read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LoggedActivity)]
 pub struct Logged {
     /// What happened, the last time.
     #[serde(flatten)]

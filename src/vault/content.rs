@@ -1,6 +1,7 @@
 //! What a stored secret holds once it is opened. Wiped from memory when it goes, shown nowhere.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 use zeroize::{Zeroize, Zeroizing};
 
 pub use crate::config::Hidden;
@@ -66,7 +67,7 @@ impl Kind {
 }
 
 /// How webhooks are signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
     /// HMAC-SHA256: both sides have the secret.

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::applies::Place;
 use super::content::{Algorithm, Content, to_wiped_json};
@@ -156,7 +157,8 @@ impl Entry {
 }
 
 /// A secret as it is shown: never its value.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Secret)]
 pub struct SecretView<'a> {
     name: &'a str,
     kind: &'static str,

@@ -9,6 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::api::caller::Asking;
 use crate::api::meaning;
@@ -25,8 +26,9 @@ const GROUPED_MAX: usize = 20_000;
 /// Groups that are shown: a person reads the first ten.
 const GROUPS_MAX: usize = 500;
 
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActivityEntry)]
+pub(in crate::api) struct View<'a> {
     #[serde(flatten)]
     logged: &'a Logged,
     /// Name of the campaign, canvas or template.
@@ -37,8 +39,9 @@ struct View<'a> {
 }
 
 /// Entries that have host, status and kind in common.
-#[derive(Serialize)]
-struct Group {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActivityGroup)]
+pub(in crate::api) struct Group {
     host: Option<HostName>,
     status: Option<u16>,
     kind: String,

@@ -90,6 +90,7 @@ fn under_attributes(refusal: Refusal) -> Problem {
 
 /// Forgets a recipient.
 pub(super) async fn forget(api: Asking, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    vet_external_id(&id).map_err(|detail| Problem::parameter("external_id", detail))?;
     let cancelled = api.composer.forget_recipient(&id).await?;
     let answer = json!({"external_id": &*id, "forgotten": true, "deliveries_cancelled": cancelled});
     Ok(json(StatusCode::OK, &answer))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::csv;
 use crate::api::caller::Asking;
@@ -19,8 +20,9 @@ use crate::store::Step;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What a report is about, as it is shown.
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReportView)]
+pub(in crate::api) struct View {
     kind: &'static str,
     /// Id of the campaign, canvas or template.
     #[serde(skip_serializing_if = "Option::is_none")]

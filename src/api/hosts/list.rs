@@ -10,8 +10,10 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::caller::Asking;
+use crate::api::document::words;
 use crate::api::problem::Problem;
 use crate::api::request::{Params, json};
 use crate::delivery::{HostCondition, HostSnapshot};
@@ -53,11 +55,13 @@ impl Serialize for Shared {
 }
 
 /// A host without one: what the store keeps.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeptHost)]
 pub(in crate::api) struct Kept {
     alive: bool,
     host: HostName,
     shard: u32,
+    #[schema(schema_with = words::host_state)]
     state: &'static str,
     waiting: u64,
     controls: HostControls,
