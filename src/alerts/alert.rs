@@ -166,19 +166,23 @@ impl Alert {
         serde_json::to_vec(&body).expect("plain data has a JSON form").into()
     }
 
-    /// Its entry of the activity log.
-    pub fn activity(&self) -> Activity {
+    /// Its entry of the activity log; `None` where the store notes the same by itself.
+    pub fn activity(&self) -> Option<Activity> {
+        if matches!(self.kind, AlertKind::HostUnhealthy | AlertKind::HostRecovered) {
+            return None;
+        }
         let recipient = self.facts.get("recipient").and_then(Value::as_str).map(str::to_owned);
         let status = self.facts.get("status").and_then(Value::as_u64);
-        Activity {
+        Some(Activity {
             at: self.at,
             kind: self.kind.as_str().to_owned(),
+            host: Some(self.host.clone()),
             delivery: self.delivery,
             recipient,
             status: status.and_then(|status| u16::try_from(status).ok()),
             detail: self.text.clone(),
             ..Activity::default()
-        }
+        })
     }
 }
 
@@ -222,6 +226,7 @@ mod tests {
         let errors = Alert::errors(host(), 11, 10, at(7_300));
         assert_eq!(errors.text, "shop.example ended 11 attempts with an error within 24 hours");
         assert_eq!(errors.key(), "endpoint_errors/shop.example/7200000");
-        assert_eq!(errors.activity().kind, "endpoint_errors");
+        assert_eq!(errors.activity().map(|entry| entry.kind), Some("endpoint_errors".to_owned()));
+        assert_eq!(recovered.activity(), None);
     }
 }

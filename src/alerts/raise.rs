@@ -107,10 +107,12 @@ impl Alerts {
         let admission = self.composers.admission().within(alert.workspace);
         let items = self.webhook(alert, left_out, now).into_iter().collect();
         let prepared = admission.prepare(items, admission.new_trigger(now), now).await?;
-        let mut activity = vec![alert.activity()];
+        let mut activity: Vec<_> = alert.activity().into_iter().collect();
         for refusal in prepared.deliveries.iter().filter_map(|it| it.as_ref().err()) {
             log::warn!(kind = alert.kind.as_str(); "an alert could not be sent: {refusal}");
-            activity[0].detail.push_str(&format!("; it could not be sent: {refusal}"));
+            if let Some(entry) = activity.first_mut() {
+                entry.detail.push_str(&format!("; it could not be sent: {refusal}"));
+            }
         }
         let due = |after| Some(now.plus(after));
         let mut records = vec![record(raised_key(alert), Expect::Absent, due(REMEMBERED))];
