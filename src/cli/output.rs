@@ -180,7 +180,7 @@ pub(super) fn count(number: u64) -> String {
 pub(super) fn percent(ratio: f64) -> String {
     match ratio * 100.0 {
         // Never rounded up to all: one failure in ten thousand is one.
-        share if share < 100.0 && share >= 99.95 => "99.9%".into(),
+        share if (99.95..100.0).contains(&share) => "99.9%".into(),
         share if share >= 99.95 => "100%".into(),
         share => format!("{share:.1}%"),
     }

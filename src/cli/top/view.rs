@@ -94,7 +94,7 @@ impl View {
             }
             _ => return Reaction::Draw,
         }
-        self.to_top();
+        self.go_to_top();
         Reaction::Look
     }
 
@@ -129,7 +129,7 @@ impl View {
             }
             Key::Escape if !self.search.is_empty() => {
                 self.search.clear();
-                self.to_top();
+                self.go_to_top();
                 return Reaction::Look;
             }
             Key::Up if self.chosen > 0 => self.chosen -= 1,
@@ -140,7 +140,7 @@ impl View {
             Key::PageUp => self.offset = self.offset.saturating_sub(shown.room),
             Key::PageDown if !self.has_more(shown) => self.chosen = last,
             Key::PageDown => self.go_down(shown.room, shown),
-            Key::Home => self.to_top(),
+            Key::Home => self.go_to_top(),
             Key::End => self.go_down(usize::MAX, shown),
             _ => {}
         }
@@ -168,7 +168,7 @@ impl View {
         let index = SORTS.iter().position(|sort| *sort == now).map_or(0, |index| index + 1);
         let next = SORTS[index % SORTS.len()];
         self.sort = if next == "name" { next.into() } else { format!("-{next}") };
-        self.to_top();
+        self.go_to_top();
         Reaction::Look
     }
 
@@ -177,11 +177,11 @@ impl View {
             Some(sort) => sort.into(),
             None => format!("-{}", self.sort),
         };
-        self.to_top();
+        self.go_to_top();
         Reaction::Look
     }
 
-    fn to_top(&mut self) {
+    fn go_to_top(&mut self) {
         self.offset = 0;
         self.chosen = 0;
     }

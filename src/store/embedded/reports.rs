@@ -28,6 +28,9 @@ const FOLD_ROWS: usize = 2_000;
 /// Rows of who was reached that one report goes through: about half a second.
 const REACH_MAX: i64 = 500_000;
 
+/// A row of deltas: its number, and its entries.
+type DeltaRow = (i64, Vec<u8>);
+
 /// An entry of a row of deltas.
 struct Entry<'a> {
     key: &'a [u8],
@@ -195,7 +198,7 @@ impl Change<'_> {
 
     /// Rows that nobody has folded, the oldest first, as many as one fold takes; whether there are
     /// more.
-    fn oldest_deltas(&self) -> rusqlite::Result<(Vec<(i64, Vec<u8>)>, bool)> {
+    fn oldest_deltas(&self) -> rusqlite::Result<(Vec<DeltaRow>, bool)> {
         /// About the length of an entry.
         const ENTRY: usize = 24;
         let mut statement = self
