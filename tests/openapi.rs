@@ -7,9 +7,8 @@ mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use process::{Receiver, Server};
+use process::Server;
 use serde_json::Value;
 
 fn sources() -> PathBuf {
@@ -64,7 +63,7 @@ fn the_committed_document_is_the_one_that_the_code_generates() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
     let generated = hostline::api::document::text();
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, generated).expect("written");
+        std::fs::write(&path, &generated).expect("written");
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
@@ -115,13 +114,13 @@ fn every_example_is_true() {
 fn the_server_does_what_the_document_says() {
     let Some(mut command) = installed("st") else { return };
     let data = tempfile::tempdir().expect("a directory");
-    let receiver = Receiver::start(|_| (200, "", Duration::ZERO));
     let (server, key) = closed_server(data.path());
     let url = format!("http://{}", server.address);
     command.current_dir(data.path()).env("SCHEMATHESIS_HOOKS", sources().join("hooks.py"));
     command.arg("--config-file").arg(sources().join("schemathesis.toml")).arg("run");
     command.arg(format!("{url}/openapi.json"));
+    // The whole, whatever the machine; what is left of it goes to random requests.
+    command.args(["--max-time", "60"]);
     command.args(["--url", &url, "--header", &format!("Authorization: Bearer {key}")]);
     print!("{}", succeed(command, "schemathesis"));
-    drop(receiver);
 }
