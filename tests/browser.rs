@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 const CROWD: usize = 1_500;
 /// Webhooks to a host that fails: past the trip line of its health window.
 const FAILING: usize = 40;
+/// Requests that a host with a budget takes.
+const LIMIT: usize = 60;
 /// Of a host that answers, so that its plots show something.
 const ANSWERED: usize = 120;
 
@@ -53,19 +55,31 @@ struct Receivers {
     good: Receiver,
     slow: Receiver,
     limited: Receiver,
+    asking: Receiver,
     broken: Receiver,
 }
 
 impl Receivers {
     fn start() -> Self {
-        let budget =
-            "x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 12\r\nx-ratelimit-reset: 45\r\n";
+        // A budget that is used up, and does not come back while the cases run.
+        let budget = |number: usize| {
+            let left = LIMIT.saturating_sub(number + 1);
+            format!(
+                "x-ratelimit-limit: {LIMIT}\r\nx-ratelimit-remaining: {left}\r\n\
+                 x-ratelimit-reset: 300\r\n"
+            )
+        };
+        let budgets: Vec<&'static str> =
+            (0..=LIMIT).map(|number| &*String::leak(budget(number))).collect();
         Self {
             good: Receiver::start(|number| (200, "", Duration::from_millis(number as u64 % 7))),
             slow: Receiver::start(|number| {
                 (200, "", Duration::from_millis(200 + number as u64 % 90))
             }),
-            limited: Receiver::start(move |_| (200, budget, Duration::from_millis(10))),
+            limited: Receiver::start(move |number| {
+                (200, budgets[number.min(LIMIT)], Duration::from_millis(10))
+            }),
+            asking: Receiver::start(|_| (429, "retry-after: 300\r\n", Duration::from_millis(5))),
             broken: Receiver::start(|number| {
                 let status = [503, 500, 503, 502][number % 4];
                 (status, "", Duration::from_millis(5))
@@ -113,7 +127,7 @@ impl World {
 
     /// What the scripts know of it.
     fn told(&self) -> Value {
-        let Receivers { good, slow, limited, broken } = &self.receivers;
+        let Receivers { good, slow, limited, asking, broken } = &self.receivers;
         json!({
             "keyed": format!("http://{}", self.keyed.address),
             "key": self.key,
@@ -123,6 +137,8 @@ impl World {
                 "steady": Self::host("crm", good),
                 "slow": Self::host("invoices.billing", slow),
                 "limited": Self::host("api.partner", limited),
+                "asking": Self::host("events.analytics", asking),
+                "paused": Self::host("warehouse", good),
                 "broken": Self::host("hooks.legacy", broken),
             },
         })
@@ -137,6 +153,10 @@ impl World {
         self.send(ANSWERED, |_| format!("http://{}/invoice", host("slow")));
         self.send(ANSWERED, |_| format!("http://{}/v2/events", host("limited")));
         self.send(FAILING, |_| format!("http://{}/in", host("broken")));
+        self.send(FAILING, |_| format!("http://{}/collect", host("asking")));
+        let pause = format!("/v1/hosts/{}/pause", host("paused"));
+        assert_eq!(self.server.post(&pause, r#"{"reason":"stock-taking until six"}"#).status, 200);
+        self.send(FAILING / 2, |_| format!("http://{}/stock", host("paused")));
         self.send(CROWD, |number| format!("http://shop-{number:04}.nowhere.example/hook"));
         self.receivers.good.wait_for(ANSWERED);
     }

@@ -119,7 +119,7 @@ export default {
   },
 
   "hosts that hurt show why, and for how long": async (world) => {
-    const { broken, limited } = world.made.hosts;
+    const { broken, limited, paused } = world.made.hosts;
     const page = await world.open("#/hosts?sort=-waiting");
     const line = (host) => rows(page).filter({ has: page.getByRole("link", { name: host }) });
     await line(broken).locator(".s-cooling_down").waitFor();
@@ -128,6 +128,9 @@ export default {
     await page.waitForFunction(([node, was]) => node.textContent !== was, [await left.elementHandle(), before]);
     await page.getByRole("searchbox", { name: "Search hosts by name" }).fill("partner");
     await line(limited).getByText("left of 60").waitFor();
+    await line(limited).locator(".s-limited").waitFor();
+    await page.getByRole("searchbox", { name: "Search hosts by name" }).fill("warehouse");
+    await line(paused).getByText(/stock-taking until six/).waitFor();
     await page.getByRole("searchbox", { name: "Search hosts by name" }).fill("");
     await line(broken).waitFor();
     await world.axe(page);

@@ -26,6 +26,15 @@ function colour(name, part = 1) {
   return part === 1 ? color : color.replace("rgb(", "rgba(").replace(")", `, ${part})`);
 }
 
+/** Points between gaps, which no line would show. */
+function lonely(chart, series) {
+  const values = chart.data[series];
+  const none = (value) => value === null || value === undefined;
+  const alone = (place) =>
+    !none(values[place]) && none(values[place - 1]) && none(values[place + 1]);
+  return [...values.keys()].filter(alone);
+}
+
 /** Each point of a stacked series on top of those of the series before it. */
 function stack(values) {
   const sums = [];
@@ -129,9 +138,14 @@ class Plot {
       dash: one.dash,
       fill: bars ? line : one.kind === "area" ? colour(one.color, 0.16) : null,
       paths: bars ? Chart.paths.bars({ size: [0.9, 24], gap: 1 }) : undefined,
-      points: { show: one.spans ?? false, size: 4, fill: line },
+      points: bars ? { show: false } : this.points(one, line),
       spanGaps: one.spans ?? false,
     };
+  }
+
+  /** All points of what spans gaps; else those that no line shows. */
+  points(one, line) {
+    return { show: true, size: 4, fill: line, ...(one.spans ? {} : { filter: lonely }) };
   }
 
   config(Chart) {
@@ -147,7 +161,7 @@ class Plot {
     return {
       ...this.size(),
       legend: { show: false },
-      padding: [8, 4, 0, 0],
+      padding: [8, 14, 0, 0],
       cursor: {
         sync: sync ? { key: sync } : undefined,
         y: false,

@@ -18,8 +18,8 @@ const KINDS = [
   [/^2/, ["good", "series-2"]],
   [/^429/, ["warn"]],
   [/^599/, ["idle"]],
-  [/^5/, ["bad", "series-4"]],
-  [/^4/, ["orange", "series-4"]],
+  [/^5/, ["bad", "series-4", "orange", "series-5"]],
+  [/^4/, ["orange", "series-4", "series-2"]],
   [/^/, ["series-4", "idle"]],
 ];
 
@@ -106,6 +106,7 @@ function fixed(health) {
       {
         ...shared,
         label: "Requests in flight and their limit",
+        max: 4,
         format: count,
         series: [line("In flight", "accent", { kind: "area" }), line("Limit", "bad", limit)],
       },
@@ -130,6 +131,7 @@ function fixed(health) {
       {
         ...shared,
         label: "Deliveries queued in memory",
+        max: 4,
         format: count,
         series: [line("Queued", "series-4", { kind: "area" })],
       },

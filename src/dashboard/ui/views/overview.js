@@ -42,7 +42,7 @@ class Tile {
       "a",
       { class: "card tile span-3", href },
       h("h2", {}, label),
-      h("p", { class: "figure" }, this.number, " ", h("span", {}, unit)),
+      h("p", { class: "reading" }, this.number, " ", h("span", {}, unit)),
       this.spark.node,
       this.note,
     );
