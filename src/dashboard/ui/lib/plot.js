@@ -47,7 +47,8 @@ function stack(values) {
 }
 
 /** What stands at a tick of the axis of time: the day where the ticks are days apart. */
-const tickWords = (at, step) => (step >= 86_400 ? date(at) : time(at).slice(-8, -3));
+const tickWords = (at, step) =>
+  step >= 86_400 ? date(at) : time(at).slice(-8, step < 60 ? undefined : -3);
 
 /**
  * A plot in `node`. `label` names it for who cannot see it; `series` are `{label, color, kind, dash,
@@ -161,7 +162,7 @@ class Plot {
     return {
       ...this.size(),
       legend: { show: false },
-      padding: [8, 14, 0, 0],
+      padding: [8, 26, 0, 0],
       cursor: {
         sync: sync ? { key: sync } : undefined,
         y: false,
