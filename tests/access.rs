@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "the front end's tests use the rest")]
 mod engine;
 #[path = "front/events.rs"]
+#[allow(dead_code, reason = "the front end's tests use the rest")]
 mod events;
 #[path = "front/faults.rs"]
 #[allow(dead_code, reason = "the front end's tests use the rest")]

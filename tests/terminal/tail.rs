@@ -16,7 +16,7 @@ fn player(streams: Vec<Vec<String>>) -> (String, thread::JoinHandle<Vec<String>>
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     let playing = thread::spawn(move || {
-        let play = |pieces| play_one(&listener.accept().expect("a client").0, pieces);
+        let play = |pieces: &Vec<String>| play_one(&listener.accept().expect("a client").0, pieces);
         streams.iter().map(play).collect()
     });
     (url, playing)
