@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(nearest("server.lisen"), Some("server.listen"));
         assert_eq!(nearest("servr.listen"), Some("server.listen"));
         assert_eq!(nearest("listen"), Some("server.listen"));
-        assert_eq!(nearest("server.retention"), Some("store.retention"));
+        assert_eq!(nearest("server.max_pending"), Some("store.max_pending"));
         assert_eq!(nearest("zzzzzzz"), None);
     }
 }

@@ -43,7 +43,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Word<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a word")
+        formatter.write_str("a word in quotes")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
