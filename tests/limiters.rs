@@ -27,6 +27,10 @@ const USED_MIN: f64 = 0.95;
 /// …or this one where no two are taken at once: what a busy machine lets arrive a few milliseconds
 /// early is refused there, and nobody who sends can know that.
 const USED_MIN_STRICT: f64 = 0.88;
+/// …or this one of the limiter that answers 429 and says nothing more: where the first cut of the
+/// learned rate lands depends on the moment, and one that went too deep is made up for slowly.
+const SILENT: &str = "nginx 429";
+const USED_MIN_SILENT: f64 = 0.85;
 /// And of the requests sent, less than this share is answered over the limit.
 const OVER_MAX: f64 = 0.01;
 /// Deliveries for each: more than can be sent while it is watched.
@@ -194,8 +198,11 @@ fn real_limiters_are_used_up_to_their_limit_and_hardly_overrun() {
         let after = seen(&server, *port);
         let attempts = after.attempts - before.attempts;
         let delivered = after.delivered - before.delivered;
-        let (rate, used_min) =
-            if *name == STRICT.0 { (STRICT.1, USED_MIN_STRICT) } else { (RATE, USED_MIN) };
+        let (rate, used_min) = match *name {
+            name if name == STRICT.0 => (STRICT.1, USED_MIN_STRICT),
+            SILENT => (RATE, USED_MIN_SILENT),
+            _ => (RATE, USED_MIN),
+        };
         let used = delivered as f64 / (rate * WATCHED.as_secs_f64());
         let over = (attempts - delivered) as f64 / (attempts as f64).max(1.0);
         let first = before.attempts - before.delivered;
