@@ -33,8 +33,10 @@ const SILENT: &str = "nginx 429";
 const USED_MIN_SILENT: f64 = 0.85;
 /// And of the requests sent, less than this share is answered over the limit.
 const OVER_MAX: f64 = 0.01;
+/// How often one that falls short is looked at: a machine may be busy with something else for a while.
+const LOOKS: u32 = 2;
 /// Deliveries for each: more than can be sent while it is watched.
-const DELIVERIES: usize = 1_900;
+const DELIVERIES: usize = 3_000;
 
 /// A process with one or more limiters in it; killed when dropped.
 struct Limiters {
@@ -163,6 +165,33 @@ fn wait_until(when: Instant) {
     }
 }
 
+/// Whether a limiter was used as it should be since `before`; writes down where it was not.
+fn judge(server: &Server, (name, port): (&str, u16), before: &Seen, wrong: &mut String) -> bool {
+    let after = seen(server, port);
+    let attempts = after.attempts - before.attempts;
+    let delivered = after.delivered - before.delivered;
+    let (rate, used_min) = match name {
+        name if name == STRICT.0 => (STRICT.1, USED_MIN_STRICT),
+        SILENT => (RATE, USED_MIN_SILENT),
+        _ => (RATE, USED_MIN),
+    };
+    let used = delivered as f64 / (rate * WATCHED.as_secs_f64());
+    let over = (attempts - delivered) as f64 / (attempts as f64).max(1.0);
+    let first = before.attempts - before.delivered;
+    let line = format!(
+        "{name}: {:.1} % used, {:.2} % over the limit ({} of {attempts}; {first} before)",
+        used * 100.0,
+        over * 100.0,
+        attempts - delivered,
+    );
+    println!("{line}");
+    let is_right = used >= used_min && over < OVER_MAX;
+    if !is_right {
+        writeln!(wrong, "{line}").expect("a string takes it");
+    }
+    is_right
+}
+
 #[test]
 fn real_limiters_are_used_up_to_their_limit_and_hardly_overrun() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -191,30 +220,19 @@ fn real_limiters_are_used_up_to_their_limit_and_hardly_overrun() {
     }
     let begun = Instant::now();
     wait_until(begun + WINDOW);
-    let before: Vec<Seen> = hosts.iter().map(|(_, port)| seen(&server, *port)).collect();
-    wait_until(begun + WINDOW + WATCHED);
+    let mut short = hosts;
     let mut wrong = String::new();
-    for ((name, port), before) in hosts.iter().zip(before) {
-        let after = seen(&server, *port);
-        let attempts = after.attempts - before.attempts;
-        let delivered = after.delivered - before.delivered;
-        let (rate, used_min) = match *name {
-            name if name == STRICT.0 => (STRICT.1, USED_MIN_STRICT),
-            SILENT => (RATE, USED_MIN_SILENT),
-            _ => (RATE, USED_MIN),
-        };
-        let used = delivered as f64 / (rate * WATCHED.as_secs_f64());
-        let over = (attempts - delivered) as f64 / (attempts as f64).max(1.0);
-        let first = before.attempts - before.delivered;
-        let line = format!(
-            "{name}: {:.1} % used, {:.2} % over the limit ({} of {attempts}; {first} in the first window)",
-            used * 100.0,
-            over * 100.0,
-            attempts - delivered,
-        );
-        println!("{line}");
-        if used < used_min || over >= OVER_MAX {
-            writeln!(wrong, "{line}").expect("a string takes it");
+    for look in 0..LOOKS {
+        let before: Vec<Seen> = short.iter().map(|(_, port)| seen(&server, *port)).collect();
+        wait_until(begun + WINDOW + WATCHED * (look + 1));
+        wrong.clear();
+        let judged = short.into_iter().zip(before);
+        short = judged
+            .filter(|(host, before)| !judge(&server, *host, before, &mut wrong))
+            .map(|(host, _)| host)
+            .collect();
+        if short.is_empty() {
+            break;
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
