@@ -6,9 +6,7 @@ use crate::model::{Outcome, StoredState};
 pub(super) fn reason(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answered(answer) => answered(answer.status),
-        Outcome::NoAnswer { reason, .. }
-        | Outcome::Blocked { reason }
-        | Outcome::Unprepared { reason } => reason.clone(),
+        other => other.reason().unwrap_or_default().to_owned(),
     }
 }
 

@@ -99,4 +99,14 @@ impl Outcome {
             Outcome::Blocked { .. } => None,
         }
     }
+
+    /// Why there was no answer, in words; `None` where there was one, whose status says it.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Outcome::Answered(_) => None,
+            Outcome::NoAnswer { reason, .. }
+            | Outcome::Blocked { reason }
+            | Outcome::Unprepared { reason } => Some(reason),
+        }
+    }
 }

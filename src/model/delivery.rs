@@ -292,3 +292,11 @@ pub struct Settlement {
     /// The attempt, when there was one (not for expired or cancelled deliveries).
     pub attempt: Option<Attempt>,
 }
+
+impl Settlement {
+    /// What its attempt met, in words; empty where the status says it.
+    pub fn why(&self) -> String {
+        let reason = self.attempt.as_ref().and_then(|attempt| attempt.outcome.reason());
+        reason.unwrap_or_default().to_owned()
+    }
+}

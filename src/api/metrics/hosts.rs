@@ -29,15 +29,6 @@ use crate::model::Timestamp;
 const OTHER: &str = "other";
 /// What `last_minute` is of.
 const MINUTE: Duration = Duration::from_secs(60);
-/// All states.
-const STATES: [HostCondition; 6] = [
-    HostCondition::Healthy,
-    HostCondition::Limited,
-    HostCondition::BackingOff,
-    HostCondition::CoolingDown,
-    HostCondition::Probing,
-    HostCondition::Paused,
-];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Host {
@@ -67,7 +58,7 @@ fn by_state(all: &[&HostSnapshot], now: Timestamp, registry: &mut Registry) {
     let alive = Family::<State, Gauge>::default();
     let waiting = Family::<State, Gauge>::default();
     let oldest = Family::<State, Rate>::default();
-    for condition in STATES {
+    for condition in HostCondition::ALL {
         let state = State { state: condition.as_str() };
         let of_state = || all.iter().filter(|snapshot| snapshot.state == condition);
         set(&alive.get_or_create(&state), of_state().count() as u64);

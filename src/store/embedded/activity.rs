@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params, params_from
 use super::change::{Change, Row};
 use super::query::ListError;
 use super::{codec, reader};
-use crate::model::{DEFAULT_WORKSPACE, End, HostNumber, Outcome, Settlement, Timestamp};
+use crate::model::{DEFAULT_WORKSPACE, End, HostNumber, Settlement, Timestamp};
 use crate::store::reports::{HostNews, common};
 use crate::store::{Activity, ActivityFilter, ConditionChange, Logged, Page};
 
@@ -121,7 +121,7 @@ impl Change<'_> {
             host: self.host_name(host).ok(),
             delivery: Some(settlement.id),
             status,
-            detail: why(settlement),
+            detail: settlement.why(),
             ..Activity::default()
         };
         if row.counted.is_some() {
@@ -185,18 +185,6 @@ impl Change<'_> {
 fn text_of(entry: &Activity) -> rusqlite::Result<String> {
     serde_json::to_string(entry)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-/// What the last attempt met, in words; empty where the status says it.
-fn why(settlement: &Settlement) -> String {
-    match settlement.attempt.as_ref().map(|attempt| &attempt.outcome) {
-        Some(
-            Outcome::NoAnswer { reason, .. }
-            | Outcome::Blocked { reason }
-            | Outcome::Unprepared { reason },
-        ) => reason.clone(),
-        Some(Outcome::Answered(_)) | None => String::new(),
-    }
 }
 
 /// See [`crate::store::ReportStore::activity`]. The narrowest index leads; the rest is checked row

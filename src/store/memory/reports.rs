@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    DEFAULT_WORKSPACE, Delivery, HostName, HostNumber, Outcome, Provenance, Settlement, Timestamp,
-    Verdict,
+    DEFAULT_WORKSPACE, Delivery, HostName, HostNumber, Provenance, Settlement, Timestamp, Verdict,
 };
 use crate::store::reports::{HostNews, Ration, common};
 use crate::store::{
@@ -107,7 +106,7 @@ impl Reports {
                 host: Some(delivery.host.clone()),
                 delivery: Some(settlement.id),
                 status: before.status,
-                detail: why(settlement),
+                detail: settlement.why(),
                 ..Activity::default()
             };
             self.note_end(delivery, &mut entry);
@@ -250,16 +249,4 @@ impl Reports {
 /// Whether there is a campaign, canvas or template that it is counted under.
 fn is_composed(provenance: &Provenance) -> bool {
     provenance.subject().is_some() || provenance.template.is_some()
-}
-
-/// What the last attempt met, in words; empty where the status says it.
-fn why(settlement: &Settlement) -> String {
-    match settlement.attempt.as_ref().map(|attempt| &attempt.outcome) {
-        Some(
-            Outcome::NoAnswer { reason, .. }
-            | Outcome::Blocked { reason }
-            | Outcome::Unprepared { reason },
-        ) => reason.clone(),
-        Some(Outcome::Answered(_)) | None => String::new(),
-    }
 }
