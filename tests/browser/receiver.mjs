@@ -1,8 +1,10 @@
 // A receiver of a case's own: answers what it is told, request by request.
 
+import assert from "node:assert/strict";
 import { createServer } from "node:http";
+import { isDeepStrictEqual } from "node:util";
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 30_000;
 
 /**
  * Starts one. `answer(number, request)` says what the request of this number (from 1) gets:
@@ -36,6 +38,20 @@ export async function until(look) {
     const found = await look();
     if (found) return found;
     if (Date.now() > end) throw new Error(`in vain: ${look}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+/**
+ * Reads again and again until it is what is wanted: a page that has said one thing may be about to
+ * show the next.
+ */
+export async function comes(read, wanted) {
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await read();
+    if (isDeepStrictEqual(found, wanted)) return;
+    if (Date.now() > end) assert.deepEqual(found, wanted);
     await new Promise((done) => setTimeout(done, 50));
   }
 }

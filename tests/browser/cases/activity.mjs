@@ -1,8 +1,7 @@
 // What went wrong, in groups.
 
-import assert from "node:assert/strict";
 import { PHONE } from "../world.mjs";
-import { receiver, until } from "../receiver.mjs";
+import { comes, receiver, until } from "../receiver.mjs";
 
 export default {
   "errors are grouped by host and status, with what to do and the single entries": async (world) => {
@@ -17,7 +16,7 @@ export default {
     await page.keyboard.press("Enter");
     const group = page.locator("details.group").filter({ hasText: place.host });
     await page.waitForURL(/host=127/);
-    await until(async () => (await page.locator("details.group").count()) === 1);
+    await comes(() => page.locator("details.group").count(), 1);
     await group.getByText("3 ×").waitFor();
     await group.locator("summary").getByText("410").waitFor();
     await group.locator("summary").click();
@@ -41,6 +40,6 @@ export default {
   "a time in which nothing went wrong says so": async (world) => {
     const page = await world.open("#/activity?host=nobody.example");
     await page.getByText("Nothing of that kind happened in this time.").waitFor();
-    assert.equal(await page.locator("details.group").count(), 0);
+    await comes(() => page.locator("details.group").count(), 0);
   },
 };

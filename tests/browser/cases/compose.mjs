@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { PHONE } from "../world.mjs";
-import { receiver, until } from "../receiver.mjs";
+import { comes, receiver, until } from "../receiver.mjs";
 
 let serial = 0;
 const unique = (name) => `${name} ${process.pid} ${(serial += 1)}`;
@@ -47,7 +47,7 @@ export default {
     await world.shot(page, "template-fault-light");
     await sheet.fill(text.slice(0, -3));
     await page.locator(".faults").getByText(/missing/).first().waitFor();
-    assert.ok(await page.getByRole("button", { name: "Save as a new version" }).isDisabled());
+    await comes(() => page.getByRole("button", { name: "Save as a new version" }).isDisabled(), true);
     await sheet.fill(text.replace("Hello", "Servus"));
     await page.getByRole("button", { name: "Save as a new version" }).click();
     await page.getByText("Saved as version 2.").waitFor();
@@ -69,7 +69,7 @@ export default {
     await page.getByRole("button", { name: "Save as a new version" }).click();
     await page.getByText("This was not saved.").waitFor();
     await page.locator(".faults").getByText("/webhook/method").waitFor();
-    assert.equal(await page.locator(".gutter .bad").count(), 1);
+    await comes(() => page.locator(".gutter .bad").count(), 1);
   },
 
   "a campaign is launched, paused and counted": async (world) => {
@@ -79,7 +79,7 @@ export default {
       { name: "B", weight: 50, webhooks: [{ url: `http://${world.made.hosts.good}/b`, body: {} }] }] });
     const page = await world.open(`#/compose/campaigns/${id}`);
     await page.getByText("A 50, B 50").waitFor();
-    assert.equal(await page.locator(".preview").count(), 2);
+    await comes(() => page.locator(".preview").count(), 2);
     await page.getByRole("button", { name: "Launch…" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Launch" }).click();
     await page.locator(".heading .s-live").waitFor();
@@ -112,11 +112,12 @@ export default {
     const drawing = page.getByRole("group", { name: `The canvas ${name}` });
     const nodes = drawing.getByRole("button");
     await nodes.filter({ hasText: "1 sent · 1 delivered" }).waitFor();
-    assert.equal(await nodes.count(), steps("").length + 1, "the steps and the entry");
+    // The steps and the entry.
+    await comes(() => nodes.count(), steps("").length + 1);
     for (const { id: step } of steps("")) await nodes.filter({ hasText: step }).first().waitFor();
     // Entry, hello, two of the branch, two of the wait, thanks, remind, the way back from the delay.
-    assert.equal(await drawing.locator(".edge").count(), 9);
-    assert.equal(await drawing.locator(".edge.back").count(), 1);
+    await comes(() => drawing.locator(".edge").count(), 9);
+    await comes(() => drawing.locator(".edge.back").count(), 1);
     for (const label of ["response.status = 200", "else", "bought", "after 3d"]) {
       await drawing.locator(".edge-label").filter({ hasText: label }).first().waitFor();
     }

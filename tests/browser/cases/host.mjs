@@ -1,6 +1,7 @@
 // One host: plots, health, history, limits, and what an operator asks of it.
 
 import assert from "node:assert/strict";
+import { comes } from "../receiver.mjs";
 
 const at = (host) => `#/hosts/${encodeURIComponent(host)}`;
 const PLOTS = [
@@ -28,7 +29,7 @@ export default {
     await world.axe(page);
     await world.shot(page, "host-light", { fullPage: true });
     await page.keyboard.press("t");
-    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
+    await comes(() => page.evaluate(() => document.documentElement.dataset.theme), "dark");
     await world.axe(page);
     await world.shot(page, "host-dark", { fullPage: true });
   },
@@ -62,17 +63,17 @@ export default {
     await field.fill("0");
     await page.getByRole("button", { name: "Set limits" }).click();
     await page.getByText("must be 1 or more").waitFor();
-    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    await comes(() => field.getAttribute("aria-invalid"), "true");
     await field.fill("");
     await page.getByLabel("Requests a second").fill("12.5");
     await page.getByRole("button", { name: "Set limits" }).click();
     await page.getByText(`The limits of ${steady} are set.`).waitFor();
     const limits = async () => (await world.api("GET", `/v1/hosts/${steady}`)).controls.policy.limits;
-    assert.deepEqual(await limits(), { requests_per_second: 12.5 });
+    await comes(limits, { requests_per_second: 12.5 });
     await page.getByLabel("Requests a second").fill("");
     await page.getByRole("button", { name: "Set limits" }).click();
     await page.waitForFunction(() => !document.querySelector(".limits").dataset.edited);
-    assert.deepEqual(await limits(), {});
+    await comes(limits, {});
   },
 
   "a purge wants the host's name, and cancels what waits": async (world) => {

@@ -1,6 +1,7 @@
 // The table of host actors: long, sorted, narrowed, by mouse and by keys.
 
 import assert from "node:assert/strict";
+import { comes, until } from "../receiver.mjs";
 
 const MANY = 10_000;
 
@@ -40,7 +41,7 @@ export default {
   "ten thousand rows stay smooth, for only those in sight exist": async (world) => {
     const page = await world.open("#/hosts", { before: crowd });
     await page.getByText("10,000 hosts with an actor").waitFor();
-    assert.equal(await page.getByRole("table").getAttribute("aria-rowcount"), String(MANY + 1));
+    await comes(() => page.getByRole("table").getAttribute("aria-rowcount"), String(MANY + 1));
     const region = page.locator(".virtual");
     for (const part of [0.25, 0.5, 0.999, 0]) {
       await region.evaluate((node, at) => { node.scrollTop = node.scrollHeight * at; }, part);
@@ -69,15 +70,16 @@ export default {
   "arrows and pages move from row to row, and Enter opens one": async (world) => {
     const page = await world.open("#/hosts", { before: crowd });
     await page.getByText("10,000 hosts with an actor").waitFor();
+    await rows(page).first().getByRole("link", { name: "host-09999.example" }).waitFor();
     await page.keyboard.press("j");
     await page.keyboard.press("j");
     await page.keyboard.press("ArrowDown");
     const focused = () => page.evaluate(() => document.activeElement.querySelector("a")?.textContent);
-    assert.equal(await focused(), "host-09998.example");
+    await comes(focused, "host-09998.example");
     await page.keyboard.press("End");
-    await page.waitForFunction(() => document.activeElement.querySelector("a")?.textContent === "host-00000.example");
+    await comes(focused, "host-00000.example");
     await page.keyboard.press("Home");
-    await page.waitForFunction(() => document.activeElement.querySelector("a")?.textContent === "host-09999.example");
+    await comes(focused, "host-09999.example");
     await page.route(/\/v1\/hosts\/host-09999/, (route) => route.fulfill({ status: 404, json: {} }));
     world.allow(/404/);
     await page.keyboard.press("Enter");
@@ -89,14 +91,14 @@ export default {
     const head = (name) => page.getByRole("columnheader", { name });
     const first = (name) => rows(page).first().getByRole("link", { name }).waitFor();
     await first(/shop-/);
-    assert.equal(await head("Waiting").getAttribute("aria-sort"), "descending");
+    await comes(() => head("Waiting").getAttribute("aria-sort"), "descending");
     await head("Host").getByRole("button").click();
-    assert.equal(await head("Host").getAttribute("aria-sort"), "ascending");
+    await comes(() => head("Host").getAttribute("aria-sort"), "ascending");
     await first("shop-0000.nowhere.example");
     await page.keyboard.press("Enter");
-    assert.equal(await head("Host").getAttribute("aria-sort"), "descending");
+    await comes(() => head("Host").getAttribute("aria-sort"), "descending");
     await first(`shop-${world.made.crowd - 1}.nowhere.example`);
-    assert.match(page.url(), /sort=-name/);
+    await page.waitForURL(/sort=-name/);
   },
 
   "states and a part of the name narrow the list": async (world) => {
@@ -113,7 +115,7 @@ export default {
     await page.reload();
     await page.getByText("1 host with an actor").waitFor();
     const chip = page.getByRole("button", { name: /^cooling down/ });
-    assert.equal(await chip.getAttribute("aria-pressed"), "true");
+    await comes(() => chip.getAttribute("aria-pressed"), "true");
     await page.getByRole("searchbox", { name: "Search hosts by name" }).fill("no-such-host");
     await page.getByText("No host fits.").waitFor();
   },
@@ -125,7 +127,7 @@ export default {
     await line(broken).locator(".s-cooling_down").waitFor();
     const left = line(broken).locator(".c-state time");
     const before = await left.textContent();
-    await page.waitForFunction(([node, was]) => node.textContent !== was, [await left.elementHandle(), before]);
+    await until(async () => (await left.textContent()) !== before);
     await page.getByRole("searchbox", { name: "Search hosts by name" }).fill("partner");
     await line(limited).getByText("left of 60").waitFor();
     await line(limited).locator(".s-limited").waitFor();

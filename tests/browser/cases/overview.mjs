@@ -1,6 +1,6 @@
 // The overview: figures that live.
 
-import assert from "node:assert/strict";
+import { comes, until } from "../receiver.mjs";
 
 export default {
   "rates, queue, hosts by state and the worst hosts are shown live": async (world) => {
@@ -14,8 +14,7 @@ export default {
     const flow = setInterval(() => world.trigger(good, "/live", 30).catch(() => {}), 400);
     const figure = tile("Accepted").locator(".reading b");
     // Something comes in, and the figure is no longer nought.
-    await page.waitForFunction((node) => Number(node.textContent.replace(",", "")) > 0,
-      await figure.elementHandle());
+    await until(async () => Number((await figure.textContent()).replace(",", "")) > 0);
     const backlog = page.getByRole("table", { name: "Most backlogged hosts" });
     await backlog.getByRole("link", { name: broken }).waitFor();
     await page.getByText("takes writes").waitFor();
@@ -31,7 +30,7 @@ export default {
     // A part of the bar leads to its hosts.
     await page.getByRole("link", { name: /^cooling down/ }).click();
     await page.getByRole("heading", { name: "Hosts", level: 1 }).waitFor();
-    assert.match(page.url(), /#\/hosts\?state=cooling_down$/);
+    await page.waitForURL(/#\/hosts\?state=cooling_down$/);
     await page.getByRole("link", { name: broken }).waitFor();
   },
 
@@ -40,7 +39,7 @@ export default {
     await page.locator(".beat.open").waitFor();
     const answered = page.waitForResponse(/\/v1\/series\?step=60/);
     await page.getByRole("button", { name: "A day" }).click();
-    assert.equal((await answered).status(), 200);
-    assert.equal(await page.getByRole("button", { name: "A day" }).getAttribute("aria-pressed"), "true");
+    await comes(async () => (await answered).status(), 200);
+    await comes(() => page.getByRole("button", { name: "A day" }).getAttribute("aria-pressed"), "true");
   },
 };

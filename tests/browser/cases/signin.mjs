@@ -1,6 +1,7 @@
 // Signing in with a key where one is needed.
 
 import assert from "node:assert/strict";
+import { comes } from "../receiver.mjs";
 
 async function enter(page, key) {
   await page.getByLabel("API key").fill(key);
@@ -15,7 +16,7 @@ export default {
     await world.shot(page, "sign-in");
     await enter(page, "hl_wrong_key");
     await page.getByText("This key is not known here").waitFor();
-    assert.equal(await page.getByLabel("API key").getAttribute("aria-invalid"), "true");
+    await comes(() => page.getByLabel("API key").getAttribute("aria-invalid"), "true");
     await enter(page, world.made.key);
     await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
 
@@ -33,7 +34,7 @@ export default {
     await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("heading", { name: "Sign in to Hostline" }).waitFor();
-    assert.equal((await page.context().cookies()).length, 0);
+    await comes(async () => (await page.context().cookies()).length, 0);
     await page.reload();
     await page.getByRole("heading", { name: "Sign in to Hostline" }).waitFor();
   },
