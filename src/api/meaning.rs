@@ -50,6 +50,16 @@ fn of_status(status: u16) -> &'static str {
     }
 }
 
+/// What the last status of a delivery means whose retries are used up.
+fn of_last_status(status: u16) -> &'static str {
+    match status {
+        408 => "the receiver waited too long for the request, each time",
+        502..=504 | 529 => "the receiver was overloaded or down until all retries were used up",
+        599 => "no answer came until all retries were used up",
+        _ => "the receiver failed until all retries were used up",
+    }
+}
+
 /// What an entry of the activity log means, and steps to resolve it.
 pub(super) fn of_activity(kind: &str, status: Option<u16>) -> (&'static str, &'static str) {
     match (kind, status) {
@@ -121,6 +131,7 @@ pub(super) fn of_activity(kind: &str, status: Option<u16>) -> (&'static str, &'s
             "it was not delivered before its expiry",
             "look at the state of its host; redrive it once the host answers",
         ),
+        ("exhausted", Some(status)) => (of_last_status(status), steps_of_status(status)),
         (_, Some(status)) => (of_status(status), steps_of_status(status)),
         _ => (
             "no answer came: the receiver could not be reached, or may not be called",
@@ -139,7 +150,8 @@ fn steps_of_status(status: u16) -> &'static str {
         413 => "make the body smaller",
         400..=499 => "read the answer's body; correct the template, then redrive it",
         502..=504 | 529 => "wait until the receiver is well, then redrive it",
-        500..=599 => "tell the receiver's owner; redrive it once they have mended it",
+        599 => "read the detail; check the host name and its certificate, then redrive it",
+        500..=598 => "tell the receiver's owner; redrive it once they have mended it",
         _ => "read the detail",
     }
 }

@@ -46,23 +46,26 @@ impl Deltas {
     /// One entry after the other: length and bytes of the key, minute, length and bytes of the
     /// figures. `None` when nothing was counted.
     fn encode(&self) -> Option<Vec<u8>> {
-        let mut others = self.others.clone();
+        let mut whole = BTreeMap::<(u32, i64), Figures>::new();
         let mut out = Vec::with_capacity(32 * self.hosts.len() + 64);
         let mut scratch = Vec::new();
         for ((lane, host, minute), figures) in &self.hosts {
             if figures.is_empty() {
                 continue;
             }
-            let whole = others.entry((*lane, Subject::Workspace, *minute)).or_default();
-            whole.add_summable(figures);
+            whole.entry((*lane, *minute)).or_default().add_summable(figures);
             let key = key(*lane, &Subject::Host(*host));
             put_entry(&mut out, &mut scratch, (&key, *minute), figures);
         }
-        for ((lane, subject, minute), figures) in &others {
-            if figures.is_empty() {
-                continue;
+        let whole =
+            whole.iter().map(|((lane, minute), sum)| (*lane, &Subject::Workspace, *minute, sum));
+        let others = self.others.iter();
+        let others = others.map(|((lane, subject, minute), sum)| (*lane, subject, *minute, sum));
+        // A subject may come twice, its recipients apart: whoever folds adds them up.
+        for (lane, subject, minute, figures) in whole.chain(others) {
+            if !figures.is_empty() {
+                put_entry(&mut out, &mut scratch, (&key(lane, subject), minute), figures);
             }
-            put_entry(&mut out, &mut scratch, (&key(*lane, subject), *minute), figures);
         }
         (!out.is_empty()).then_some(out)
     }

@@ -4,15 +4,12 @@
 //!
 //! What is not installed is skipped and said; in CI (`CI=true`) that is a failure.
 
-mod names;
-mod process;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use names::{NameServer, Say};
-use process::{Receiver, Server};
+use crate::names::{NameServer, Say};
+use crate::process::{Receiver, Server};
 use serde_json::{Value, json};
 
 /// Hosts that have an actor, so that the table is long.

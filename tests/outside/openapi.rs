@@ -3,12 +3,10 @@
 //!
 //! What is not installed is skipped and said; in CI (`CI=true`) that is a failure.
 
-mod process;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use process::Server;
+use crate::process::Server;
 use serde_json::Value;
 
 fn sources() -> PathBuf {
@@ -69,7 +67,7 @@ fn the_committed_document_is_the_one_that_the_code_generates() {
     assert!(
         committed == generated,
         "docs/openapi.json is not what the code generates; refresh it with \
-         `UPDATE=1 cargo test --test openapi committed`"
+         `UPDATE=1 cargo test --test outside committed`"
     );
 }
 
