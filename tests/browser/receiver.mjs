@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { isDeepStrictEqual } from "node:util";
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /**
  * Starts one. `answer(number, request)` says what the request of this number (from 1) gets:
@@ -31,13 +31,13 @@ export async function receiver(answer) {
   return { host: `127.0.0.1:${server.address().port}`, close };
 }
 
-/** Looks again and again until `look` answers something true. */
-export async function until(look) {
+/** Looks again and again until `look` answers something true; past the patience `inVain` fails. */
+export async function until(look, inVain = () => assert.fail(`in vain: ${look}`)) {
   const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const found = await look();
     if (found) return found;
-    if (Date.now() > end) throw new Error(`in vain: ${look}`);
+    if (Date.now() > end) return inVain();
     await new Promise((done) => setTimeout(done, 50));
   }
 }
@@ -47,11 +47,7 @@ export async function until(look) {
  * show the next.
  */
 export async function comes(read, wanted) {
-  const end = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const found = await read();
-    if (isDeepStrictEqual(found, wanted)) return;
-    if (Date.now() > end) assert.deepEqual(found, wanted);
-    await new Promise((done) => setTimeout(done, 50));
-  }
+  let found;
+  const look = async () => isDeepStrictEqual(found = await read(), wanted);
+  await until(look, () => assert.deepEqual(found, wanted));
 }

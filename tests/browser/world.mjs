@@ -17,7 +17,7 @@ export const PHONE = { width: 360, height: 740 };
 export class World {
   constructor(browser, name) {
     Object.assign(this, { browser, name, contexts: [], pages: [], complaints: [], allowed: [] });
-    /** What tests/outside/browser.rs has made ready: hosts by what they do, a server that wants a key. */
+    /** What tests/outside/browser.rs has made ready: hosts by what they do, one that wants a key. */
     this.made = JSON.parse(process.env.WORLD ?? "{}");
     this.base = BASE_URL;
   }
