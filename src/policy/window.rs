@@ -51,6 +51,14 @@ const DRAIN_MAX: f64 = 1.25;
 const STRETCH_MIN: Duration = Duration::from_millis(100);
 /// …with at least so many answers, since requests are counted in whole numbers.
 const STRETCH_ANSWERS: u32 = 5;
+/// How much a stretch weighs against those before it, while there is plenty in hand…
+const STRETCH_WEIGHT: f64 = 1.0 / 4.0;
+/// …and where little is left. A moving window gives back what was sent one length ago, pauses and
+/// all: a pace that followed each of them would hand them on for ever.
+const STRETCH_WEIGHT_TIGHT: f64 = 1.0 / 16.0;
+/// Plenty is more than this share of the limit. Then there is no need to go slower than the limit and
+/// the length that the host named, either: what came back so far was only what was sent so far.
+const PLENTY_SHARE: f64 = 0.25;
 /// The shortest time that what is free is spread over.
 const SPREAD_MIN: f64 = 0.001;
 
@@ -152,7 +160,10 @@ impl Window {
             let in_hand = (limit * IN_HAND_SHARE).max(IN_HAND_MIN);
             let named = limit / self.length.as_secs_f64().max(SPREAD_MIN);
             let refill = self.learned.refill.unwrap_or(named);
-            return refill * (free / in_hand).min(DRAIN_MAX);
+            let refill = if free > limit * PLENTY_SHARE { refill.max(named) } else { refill };
+            // By the square, so that a pause in what comes back is gone through slowly and not into
+            // the wait for a reset, which is said up to two seconds too late.
+            return refill * (free / in_hand).powi(2).min(DRAIN_MAX);
         }
         let left = now.until(self.resets);
         let zone = self.zone();
@@ -194,6 +205,9 @@ impl Window {
         if self.resets <= now {
             self.learned.late = self.learned.late * 3 / 4;
             self.learned.late_min = Duration::ZERO;
+            if self.is_full_again(&fresh, in_flight) {
+                (self.learned.held, self.learned.refills) = (0, false);
+            }
             self.renew(fresh);
             return;
         }
@@ -232,24 +246,30 @@ impl Window {
 
     /// What the next reading says of the kind of window that this is.
     fn weigh(&mut self, fresh: &Self, sent: Moment, in_flight: u32) {
+        let is_full_again = self.is_full_again(fresh, in_flight);
         let learned = &mut self.learned;
-        let limit = fresh.limit.unwrap_or(u64::MAX);
-        let is_full = fresh.remaining >= limit.saturating_sub(1 + u64::from(in_flight));
-        let rose = fresh.remaining.saturating_sub(self.remaining);
-        if is_full && rose >= (limit / 8).max(2) {
+        if is_full_again {
             // All at once, before the reset that was said.
             let late = sent.until(self.resets);
             learned.late = late.max((learned.late * 3 + late) / 4);
             learned.late_min = late.min((learned.late_min * 3 + late) / 4);
             (learned.held, learned.refills) = (0, false);
         } else if fresh.remaining == 0 {
-            (learned.held, learned.refills) = (0, false);
+            learned.held = 0;
         } else if fresh.remaining >= self.remaining {
             learned.held += 1;
             learned.refills |= learned.held >= HELD;
         } else {
             learned.held = learned.held.saturating_sub(1);
         }
+    }
+
+    /// Whether everything that was used is there again, as in a new window.
+    fn is_full_again(&self, fresh: &Self, in_flight: u32) -> bool {
+        let limit = fresh.limit.unwrap_or(u64::MAX);
+        let is_full = fresh.remaining >= limit.saturating_sub(1 + u64::from(in_flight));
+        let rose = fresh.remaining.saturating_sub(self.remaining);
+        is_full && rose >= (limit / 8).max(2)
     }
 
     /// Measures what comes back, in a bucket that refills.
@@ -265,7 +285,9 @@ impl Window {
         }
         let came = remaining as f64 + f64::from(stretch.answers) - stretch.remaining as f64;
         let rate = came.max(0.0) / length.as_secs_f64();
-        let smooth = self.learned.refill.map_or(rate, |refill| (refill * 3.0 + rate) / 4.0);
+        let plenty = remaining as f64 > fresh.limit.unwrap_or(remaining) as f64 * PLENTY_SHARE;
+        let weight = if plenty { STRETCH_WEIGHT } else { STRETCH_WEIGHT_TIGHT };
+        let smooth = self.learned.refill.map_or(rate, |refill| refill + (rate - refill) * weight);
         self.learned.refill = Some(smooth.max(1.0 / length.as_secs_f64()));
         self.learned.stretch = Some(Stretch { began: now, remaining, answers: 0 });
     }
@@ -325,8 +347,8 @@ mod tests {
         }
         // A hundred a second come back; two in hand keep it so, and more speed it up a little.
         assert!((window.rate(2.0, at(2_000)) - 100.0).abs() < 5.0);
-        assert!((window.rate(50.0, at(2_000)) - 125.0).abs() < 6.0);
-        assert!((window.rate(1.0, at(2_000)) - 50.0).abs() < 3.0);
+        assert!((window.rate(20.0, at(2_000)) - 125.0).abs() < 6.0);
+        assert!((window.rate(1.0, at(2_000)) - 25.0).abs() < 3.0);
     }
 
     proptest! {

@@ -203,13 +203,23 @@ impl Minute {
 /// Delivers for 70 s with more waiting than can go. Each request arrives up to `jitter` ms late and
 /// is answered `latency` ms after it was sent.
 fn watch(limiter: &mut dyn Limiter, latency: u64, jitter: u64) -> Minute {
+    watch_stalling(limiter, latency, jitter, &|_millis| false)
+}
+
+/// As [`watch`], while we ourselves neither send nor read where `stalls`.
+fn watch_stalling(
+    limiter: &mut dyn Limiter,
+    latency: u64,
+    jitter: u64,
+    stalls: &dyn Fn(u64) -> bool,
+) -> Minute {
     let mut state = host(40_000);
     let mut answers: BinaryHeap<std::cmp::Reverse<(u64, u64)>> = BinaryHeap::new();
     let mut outcomes = HashMap::new();
     let mut minute = Minute { attempts: 0, delivered: 0, over_at_first: 0 };
     let mut serial = 0_u64;
     let mut arrived = 0;
-    for millis in 0..70_000 {
+    for millis in (0..70_000).filter(|millis| !stalls(*millis)) {
         let now = at(millis);
         while answers.peek().is_some_and(|next| next.0.0 <= millis) {
             let std::cmp::Reverse((_, number)) = answers.pop().expect("just seen");
@@ -390,6 +400,29 @@ fn windows_are_used_however_late_their_reset_is_said_to_be() {
 fn a_moving_window_is_used_and_not_overrun() {
     let make = || MovingWindow { limit: 200, length: 10_000, taken: Default::default() };
     judge("moving", make, 20.0, 0.95);
+}
+
+#[test]
+fn a_pause_of_ours_is_not_handed_on_by_a_moving_window_for_ever() {
+    let once = |from: u64, length: u64| move |millis| (from..from + length).contains(&millis);
+    let at_times = |millis: u64| millis % 3_000 < 300;
+    let stalls: [(&str, &dyn Fn(u64) -> bool); 4] = [
+        ("half a second at the first", &once(5_000, 500)),
+        ("a second at the first", &once(5_000, 1_000)),
+        ("a second later on", &once(15_000, 1_000)),
+        ("a tenth of the time", &at_times),
+    ];
+    for (name, stalls) in stalls {
+        for limit in [200, 1_000] {
+            let mut limiter =
+                MovingWindow { limit, length: 10_000, taken: std::collections::VecDeque::new() };
+            let minute = watch_stalling(&mut limiter, 5, 5, stalls);
+            let share = minute.used(limit as f64 / 10.0);
+            println!("{name}, {limit}: {share:.3} used, {minute:?}");
+            assert!(share >= 0.95, "{name}, {limit}: {share:.3} used, {minute:?}");
+            assert!(minute.over() < 0.01, "{name}, {limit}: {minute:?}");
+        }
+    }
 }
 
 #[test]
