@@ -156,11 +156,11 @@ impl Window {
     /// Requests a second that spend what is `free`.
     pub fn rate(&self, free: f64, now: Moment) -> f64 {
         if self.learned.refills {
-            let limit = self.limit.unwrap_or(self.remaining) as f64;
+            let limit = self.limit_at_least();
             let in_hand = (limit * IN_HAND_SHARE).max(IN_HAND_MIN);
             let named = limit / self.length.as_secs_f64().max(SPREAD_MIN);
             let refill = self.learned.refill.unwrap_or(named);
-            let refill = if free > limit * PLENTY_SHARE { refill.max(named) } else { refill };
+            let refill = if self.is_plenty(free) { refill.max(named) } else { refill };
             // By the square, so that a pause in what comes back is gone through slowly and not into
             // the wait for a reset, which is said up to two seconds too late.
             return refill * (free / in_hand).powi(2).min(DRAIN_MAX);
@@ -177,6 +177,16 @@ impl Window {
             (free, left)
         };
         spent / over.as_secs_f64().max(SPREAD_MIN)
+    }
+
+    /// The limit, or what remains where none was named.
+    fn limit_at_least(&self) -> f64 {
+        self.limit.unwrap_or(self.remaining) as f64
+    }
+
+    /// Whether so many that are free are far from the limit.
+    fn is_plenty(&self, free: f64) -> bool {
+        free > self.limit_at_least() * PLENTY_SHARE
     }
 
     /// Requests a second in the window after this one, of which nothing is known yet.
@@ -285,7 +295,7 @@ impl Window {
         }
         let came = remaining as f64 + f64::from(stretch.answers) - stretch.remaining as f64;
         let rate = came.max(0.0) / length.as_secs_f64();
-        let plenty = remaining as f64 > fresh.limit.unwrap_or(remaining) as f64 * PLENTY_SHARE;
+        let plenty = fresh.is_plenty(remaining as f64);
         let weight = if plenty { STRETCH_WEIGHT } else { STRETCH_WEIGHT_TIGHT };
         let smooth = self.learned.refill.map_or(rate, |refill| refill + (rate - refill) * weight);
         self.learned.refill = Some(smooth.max(1.0 / length.as_secs_f64()));

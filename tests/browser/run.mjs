@@ -1,8 +1,8 @@
 // Runs the cases of `cases/*.mjs` in a headless chromium against a server that
 // tests/outside/browser.rs has started. A file of cases exports an object of them: its keys say what
-// is claimed, its functions get the `World`. Names of files as arguments run these alone. A case that fails is played once
-// more, and both are told: a browser on a busy machine has moments of its own. Exits with 1 where a
-// case fails twice.
+// is claimed, its functions get the `World`. Names of files as arguments run these alone. A case that
+// fails is played once more, and both are told: a browser on a busy machine has moments of its own.
+// Exits with 1 where a case fails twice.
 
 import { mkdirSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
