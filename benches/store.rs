@@ -92,7 +92,10 @@ impl Bench {
         let attempt = Attempt { number: 1, started: now, outcome, timings: Timings::default() };
         let verdict = Verdict::End(End::Delivered);
         let settlement = Settlement { id, verdict, at: now, attempt: Some(attempt) };
-        self.store.settle(vec![settlement], Vec::new()).await.expect("settled");
+        self.store
+            .settle(hostline::store::Tenure::SOLE, vec![settlement], Vec::new())
+            .await
+            .expect("settled");
     }
 
     /// Runs `count` operations, so many at once.

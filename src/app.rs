@@ -15,6 +15,7 @@ use crate::api;
 use crate::clock::Clock;
 use crate::config::{Settings, StoreKind};
 use crate::delivery::feeder::Feeder;
+use crate::delivery::holding::Holding;
 use crate::delivery::live::LiveEngine;
 use crate::delivery::otlp::Export;
 use crate::delivery::router::Router;
@@ -154,6 +155,7 @@ impl Running {
             registry: Arc::default(),
             feed: Arc::default(),
             controls: Arc::new(controls.into_iter().collect()),
+            holding: Arc::new(Holding::sole()),
             workspaces: Arc::default(),
             vault: vault.clone(),
             seed: fastrand::u64(..),

@@ -128,7 +128,12 @@ impl Template {
             let acceptance = Acceptance::of(vec![Arc::new(delivery)]);
             block_on(store.accept(acceptance)).expect("accepted");
             if number % 4 == 0 {
-                block_on(store.settle(vec![delivered(id)], Vec::new())).expect("settled");
+                block_on(store.settle(
+                    hostline::store::Tenure::SOLE,
+                    vec![delivered(id)],
+                    Vec::new(),
+                ))
+                .expect("settled");
                 owed.remove(&id);
             }
         }
@@ -229,7 +234,7 @@ struct Walk {
 /// Everything that the engine would send, and what it would wait for.
 fn walk(store: &EmbeddedStore) -> Walk {
     let mut walk = Walk::default();
-    let Ok(wakeups) = block_on(store.wakeups(None, 100)) else {
+    let Ok(wakeups) = block_on(store.wakeups(hostline::model::ShardSet::ALL, None, 100)) else {
         return Walk { failed: true, ..walk };
     };
     for wakeup in wakeups {
@@ -300,7 +305,7 @@ fn run(template: &Template, case: u64, tally: &mut Tally) {
         let _refused = block_on(store.accept(acceptance));
     }
     let settlements = walk.served.keys().map(|id| delivered(*id)).collect();
-    let _refused = block_on(store.settle(settlements, Vec::new()));
+    let _refused = block_on(store.settle(hostline::store::Tenure::SOLE, settlements, Vec::new()));
     let errors = EAR.errors.lock().expect("not poisoned").clone();
     let is_loud = walk.failed || !errors.is_empty();
     assert!(missing == 0 || is_loud, "case {case}: {damage}: {missing} lost in silence");

@@ -98,7 +98,8 @@ fn a_reopened_store_keeps_everything() {
     accept(store.as_ref(), ended.clone());
     let verdict = Verdict::End(End::Failed);
     let settlement = Settlement { id: ended.id, verdict, at: ended.accepted, attempt: None };
-    block_on(store.settle(vec![settlement], vec![])).expect("settled");
+    block_on(store.settle(hostline::store::Tenure::SOLE, vec![settlement], vec![]))
+        .expect("settled");
     let controls = HostControls { paused: true, ..HostControls::default() };
     block_on(store.control(first.id.host(), controls.clone())).expect("kept");
     let counts = store.counts();
@@ -273,7 +274,8 @@ fn a_file_from_before_reports_is_opened_and_counts_what_comes() {
     let settle = |store: &EmbeddedStore, id, end| {
         let verdict = Verdict::End(end);
         let settlement = Settlement { id, verdict, at: old.accepted, attempt: None };
-        block_on(store.settle(vec![settlement], Vec::new())).expect("settled");
+        block_on(store.settle(hostline::store::Tenure::SOLE, vec![settlement], Vec::new()))
+            .expect("settled");
     };
     settle(&store, failed.id, End::Failed);
     block_on(store.close()).expect("closed");
@@ -313,7 +315,8 @@ fn what_a_workspace_is_owed_is_counted_exactly_over_a_restart() {
     let verdict = Verdict::End(End::Delivered);
     let at = Timestamp::from_millis(1_795_503_601_000);
     let settlement = Settlement { id: ended, verdict, at, attempt: None };
-    block_on(store.settle(vec![settlement], Vec::new())).expect("settled");
+    block_on(store.settle(hostline::store::Tenure::SOLE, vec![settlement], Vec::new()))
+        .expect("settled");
     let owed = |store: &EmbeddedStore| [0, 1, 2].map(|lane| store.pending_of_lane(lane));
     assert_eq!(owed(&store), [15, 14, 0]);
     block_on(store.close()).expect("closed");

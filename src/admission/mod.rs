@@ -407,6 +407,8 @@ fn refusal(error: StoreError) -> Refusal {
             Refusal::StoreFull { limit: max_pending, after_s: FULL_AFTER_S }
         }
         StoreError::Closed(_) => Refusal::Stopping,
-        StoreError::Unavailable(_) | StoreError::Unknown(_) => Refusal::Unavailable,
+        StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Fenced => {
+            Refusal::Unavailable
+        }
     }
 }

@@ -484,7 +484,9 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Closed(_) => Self::stopping(),
             full @ StoreError::Full { .. } => Refusal::from(full).into(),
-            StoreError::Unavailable(_) | StoreError::Unknown(_) => Self::unavailable(),
+            StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Fenced => {
+                Self::unavailable()
+            }
         }
     }
 }

@@ -95,7 +95,7 @@ impl Feeder {
     pub async fn wake_all(&self, around: &Surroundings) -> Result<u64, StoreError> {
         let (mut after, mut hosts) = (None, 0);
         loop {
-            let wakeups = around.store.wakeups(after, WAKEUPS).await?;
+            let wakeups = around.store.wakeups(around.holding.shards(), after, WAKEUPS).await?;
             let full = wakeups.len() == WAKEUPS;
             after = wakeups.last().map(|wakeup| wakeup.number);
             hosts += wakeups.len() as u64;
@@ -172,7 +172,8 @@ impl Feeder {
     }
 
     async fn expire(&self, around: &Surroundings) -> Result<(), StoreError> {
-        let overdue = around.store.overdue(around.clock.wall(), EXPIRE_MAX).await?;
+        let overdue =
+            around.store.overdue(around.holding.shards(), around.clock.wall(), EXPIRE_MAX).await?;
         let mut by_host: HashMap<HostName, Vec<DeliveryId>> = HashMap::new();
         for (host, id) in overdue {
             by_host.entry(host).or_default().push(id);

@@ -12,6 +12,7 @@ pub mod feeder;
 pub mod guard;
 #[doc(hidden)] // reached by the fuzzing of tests/fuzzing
 pub mod head;
+pub mod holding;
 pub mod host;
 pub mod live;
 #[cfg_attr(not(feature = "otel"), path = "otlp_absent.rs")]

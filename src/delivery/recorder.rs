@@ -16,6 +16,7 @@ use actix::Addr;
 
 use crate::delivery::facts::{Fact, Facts};
 use crate::delivery::feed::{Feed, Notice};
+use crate::delivery::holding::Holding;
 use crate::delivery::host::{Committed, HostActor, Ledger};
 use crate::delivery::shard::ArbiterCounters;
 use crate::model::{DeliveryId, HostNumber, Pending, Settlement};
@@ -38,6 +39,7 @@ pub struct Recorder {
     flushing: Cell<bool>,
     /// The store is closed: what would be sent could not be recorded.
     closed: Cell<bool>,
+    holding: Arc<Holding>,
     /// Settlements and updates that the store has been given and not answered.
     under_way: Cell<usize>,
 }
@@ -65,6 +67,7 @@ impl Recorder {
     /// An empty recorder.
     pub fn new(
         store: Arc<dyn Store>,
+        holding: Arc<Holding>,
         counters: Arc<ArbiterCounters>,
         facts: Arc<Facts>,
         feed: Arc<Feed>,
@@ -77,6 +80,7 @@ impl Recorder {
             batch: RefCell::default(),
             flushing: Cell::new(false),
             closed: Cell::new(false),
+            holding,
             under_way: Cell::new(0),
         })
     }
@@ -163,9 +167,10 @@ impl Recorder {
         }
         let updates: Vec<HostUpdate> = batch.updates.into_values().collect();
         self.under_way.set(batch.settlements.len() + updates.len());
+        let tenure = self.holding.tenure();
         let mut told = false;
         let released = loop {
-            match self.store.settle(batch.settlements.clone(), updates.clone()).await {
+            match self.store.settle(tenure, batch.settlements.clone(), updates.clone()).await {
                 Ok(released) => break released,
                 Err(StoreError::Closed(why)) => {
                     log::error!(

@@ -287,6 +287,7 @@ impl Actor for Router {
         context.set_mailbox_capacity(MAILBOX);
         let recorder = Recorder::new(
             self.around.store.clone(),
+            self.around.holding.clone(),
             self.counters.clone(),
             self.around.registry.facts().clone(),
             self.around.feed.clone(),

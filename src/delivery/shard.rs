@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::delivery::facts::Facts;
 use crate::delivery::feed::Feed;
+use crate::delivery::holding::Holding;
 use crate::delivery::recorder::Recorder;
 use crate::delivery::router::Router;
 use crate::delivery::sender::Sender;
@@ -171,6 +172,8 @@ pub struct Surroundings {
     pub controls: Controls,
     /// Where it is told what came of deliveries.
     pub feed: Arc<Feed>,
+    /// What of the store is this process's own.
+    pub holding: Arc<Holding>,
     /// What holds for each workspace.
     pub workspaces: Arc<Workspaces>,
     /// The stored secrets.

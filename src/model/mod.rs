@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod host;
 pub mod id;
 pub mod pattern;
+pub mod shards;
 pub mod time;
 pub mod traceparent;
 pub mod webhook;
@@ -20,6 +21,7 @@ pub use delivery::{
 };
 pub use host::{HostControls, HostName, LimitOverrides, PolicyOverrides};
 pub use id::{DeliveryId, HostNumber, TriggerId};
+pub use shards::ShardSet;
 pub use time::{Moment, Now, Timestamp};
 pub use traceparent::TraceParent;
 pub use webhook::{Header, Method, Scheme, Target, Webhook};

@@ -14,6 +14,9 @@ pub enum StoreError {
         /// The limit.
         max_pending: u64,
     },
+    /// The tenure that the call was made in is over (see [`Tenure`](super::Tenure)): nothing was
+    /// written, and making it again is no use.
+    Fenced,
     /// The store is closed or was given up after an error that must not be retried: the process
     /// has to end and start again.
     Closed(String),
@@ -27,6 +30,7 @@ impl fmt::Display for StoreError {
             StoreError::Full { max_pending } => {
                 write!(formatter, "store full: {max_pending} deliveries pending")
             }
+            StoreError::Fenced => formatter.write_str("another node owns the host by now"),
             StoreError::Closed(why) => write!(formatter, "store closed: {why}"),
         }
     }

@@ -15,15 +15,15 @@ use futures::future::{self, BoxFuture};
 
 use self::state::{Fresh, Queue, State};
 use crate::model::{
-    Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Settlement, StoredState,
-    Timestamp, Webhook,
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Pending, Settlement, ShardSet,
+    StoredState, Timestamp, Webhook,
 };
 use crate::store::{
     Acceptance, Accepted, ActivityFilter, Count, DeliveryFilter, DeliveryRecord, DeliveryStore,
     HostInterval, HostRecord, HostStore, HostUpdate, Kept, LanePage, Logged, Page, PendingSink,
     Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, ReportPoints,
     ReportQuery, ReportStore, StoreCounts, StoreError, StoreFuture, StoreHealth, StoreLimits,
-    Wakeup, rows_of_each,
+    Tenure, Wakeup, rows_of_each,
 };
 
 /// The engine in memory.
@@ -117,6 +117,7 @@ impl DeliveryStore for MemoryStore {
 
     fn settle(
         &self,
+        _tenure: Tenure,
         settlements: Vec<Settlement>,
         hosts: Vec<HostUpdate>,
     ) -> StoreFuture<Released> {
@@ -162,7 +163,12 @@ impl DeliveryStore for MemoryStore {
         })
     }
 
-    fn wakeups(&self, after: Option<HostNumber>, limit: usize) -> StoreFuture<Vec<Wakeup>> {
+    fn wakeups(
+        &self,
+        shards: ShardSet,
+        after: Option<HostNumber>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Wakeup>> {
         self.read(|state| {
             let after = after.map_or(Bound::Unbounded, Bound::Excluded);
             let hosts = state.hosts.range((after, Bound::Unbounded)).map(|(number, _)| *number);
@@ -171,16 +177,23 @@ impl DeliveryStore for MemoryStore {
                 let due = queues.filter_map(|(_, queue)| Some(queue.first()?.0)).min()?;
                 Some(Wakeup { number, name: state.name_of(number)?, due })
             };
-            hosts.filter_map(wakeup).take(limit).collect()
+            let ours = hosts.filter(|number| shards.contains(number.shard()));
+            ours.filter_map(wakeup).take(limit).collect()
         })
     }
 
-    fn overdue(&self, now: Timestamp, limit: usize) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
+    fn overdue(
+        &self,
+        shards: ShardSet,
+        now: Timestamp,
+        limit: usize,
+    ) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
         self.read(|state| {
             let mut found: Vec<_> = state
                 .rows
                 .values()
                 .filter(|row| row.expires <= now)
+                .filter(|row| shards.contains(row.delivery.id.host().shard()))
                 .filter(|row| match row.state {
                     StoredState::Pending => row.delivery.ttl_custom,
                     StoredState::Parked => true,

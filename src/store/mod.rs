@@ -12,6 +12,7 @@ mod error;
 mod figures;
 mod lanes;
 pub mod memory;
+mod ownership;
 mod records;
 mod reports;
 
@@ -28,6 +29,7 @@ pub use self::error::{QueryError, StoreError};
 pub use self::figures::{DEFERRED_AFTER_MS, Figures, Word};
 pub(crate) use self::lanes::rows_of_each;
 pub use self::lanes::{LanePage, PAGE_ROWS};
+pub use self::ownership::Tenure;
 pub use self::records::{
     Count, CountKey, Expect, Record, RecordKind, RecordStore, RecordWrite, Writes, hour_of,
 };
@@ -37,7 +39,7 @@ pub use self::reports::{
 };
 use crate::model::{
     Attempt, Delivery, DeliveryId, HostControls, HostName, HostNumber, Pending, Provenance,
-    Settlement, StoredState, Timestamp, TriggerId, Webhook,
+    Settlement, ShardSet, StoredState, Timestamp, TriggerId, Webhook,
 };
 use crate::report::meters::CommitReadings;
 
@@ -299,8 +301,13 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// 100 ms. A settlement of a delivery that has ended already changes nothing but, where it
     /// carries a new attempt, records that. Ending the head of an ordering key releases its next
     /// (unless the end is a failure with `OnFailure::Block`; cancelling the blocking one releases).
-    fn settle(&self, settlements: Vec<Settlement>, hosts: Vec<HostUpdate>)
-    -> StoreFuture<Released>;
+    /// `Fenced` when the tenure is over: nothing was written, and nothing of it ever will be.
+    fn settle(
+        &self,
+        tenure: Tenure,
+        settlements: Vec<Settlement>,
+        hosts: Vec<HostUpdate>,
+    ) -> StoreFuture<Released>;
 
     /// The first `limit` pending deliveries of each lane of a host, or of the one asked for, in
     /// `(due, seq)` order, due or not, without their webhooks; lanes in order of number, those
@@ -312,13 +319,23 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// Webhooks of these deliveries; ids that are unknown are left out.
     fn fetch(&self, ids: Vec<DeliveryId>) -> StoreFuture<Vec<(DeliveryId, Arc<Webhook>)>>;
 
-    /// Each host that has pending work with its earliest due time, in order of number, from the
-    /// one after `after`, at most `limit`.
-    fn wakeups(&self, after: Option<HostNumber>, limit: usize) -> StoreFuture<Vec<Wakeup>>;
+    /// Each host of these shards that has pending work with its earliest due time, in order of
+    /// number, from the one after `after`, at most `limit`.
+    fn wakeups(
+        &self,
+        shards: ShardSet,
+        after: Option<HostNumber>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Wakeup>>;
 
-    /// Pending or parked deliveries whose own (not default) expiry has passed, oldest expiry first,
-    /// and parked ones with a default expiry that has passed.
-    fn overdue(&self, now: Timestamp, limit: usize) -> StoreFuture<Vec<(HostName, DeliveryId)>>;
+    /// Pending or parked deliveries of these shards whose own (not default) expiry has passed,
+    /// oldest expiry first, and parked ones with a default expiry that has passed.
+    fn overdue(
+        &self,
+        shards: ShardSet,
+        now: Timestamp,
+        limit: usize,
+    ) -> StoreFuture<Vec<(HostName, DeliveryId)>>;
 
     /// Puts dead letters (and cancelled ones) back to pending, due now, with a fresh expiry and no
     /// retries used; attempt numbers go on. Answers those that it did. With an ordering key whose

@@ -209,6 +209,7 @@ impl Sim {
             registry: Arc::default(),
             controls: Arc::default(),
             feed: Arc::default(),
+            holding: Arc::new(hostline::delivery::holding::Holding::sole()),
             workspaces: Arc::default(),
             vault: hostline::vault::Vault::new(store.clone(), &settings, clock.clone()),
             seed: 1,

@@ -285,7 +285,10 @@ impl World {
         let end = if status < 300 { End::Delivered } else { End::Failed };
         let (verdict, at, attempt) = (Verdict::End(end), self.now(), Some(attempt));
         let settlement = Settlement { id, verdict, at, attempt };
-        self.store.settle(vec![settlement], Vec::new()).await.expect("the store works");
+        self.store
+            .settle(hostline::store::Tenure::SOLE, vec![settlement], Vec::new())
+            .await
+            .expect("the store works");
     }
 
     /// The counts of a campaign's or canvas's report.

@@ -96,7 +96,13 @@ async fn cancel(
         Some(StoredState::Ended(_)) => Ok(Cancelled::Ended),
         Some(_) => {
             let verdict = Verdict::End(End::Cancelled);
-            store.settle(vec![Settlement { id, verdict, at, attempt: None }], Vec::new()).await?;
+            store
+                .settle(
+                    hostline::store::Tenure::SOLE,
+                    vec![Settlement { id, verdict, at, attempt: None }],
+                    Vec::new(),
+                )
+                .await?;
             Ok(Cancelled::Done)
         }
     }

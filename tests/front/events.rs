@@ -67,7 +67,11 @@ pub fn answered(id: &str, status: u16, verdict: Verdict) -> Settlement {
 
 /// Settles as a host actor does whose recorder has committed.
 pub async fn settle(house: &House, settlement: Settlement, workspace: Option<u32>) {
-    house.store.settle(vec![settlement.clone()], Vec::new()).await.unwrap();
+    house
+        .store
+        .settle(hostline::store::Tenure::SOLE, vec![settlement.clone()], Vec::new())
+        .await
+        .unwrap();
     let host = HostName::from_normalised("shop.example");
     let origin = Origin { workspace, campaign: None };
     house.engine.feed.tell(vec![Notice::of(&settlement, &host, origin)]);

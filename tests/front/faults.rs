@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use hostline::model::{
-    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, Timestamp, Webhook,
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, ShardSet, Timestamp,
+    Webhook,
 };
 use hostline::store::memory::MemoryStore;
 use hostline::store::*;
@@ -59,8 +60,13 @@ impl DeliveryStore for FaultyStore {
             }
         }
     }
-    fn settle(&self, s: Vec<Settlement>, hosts: Vec<HostUpdate>) -> StoreFuture<Released> {
-        self.inner.settle(s, hosts)
+    fn settle(
+        &self,
+        tenure: Tenure,
+        settlements: Vec<Settlement>,
+        hosts: Vec<HostUpdate>,
+    ) -> StoreFuture<Released> {
+        self.inner.settle(tenure, settlements, hosts)
     }
     fn page(
         &self,
@@ -73,11 +79,21 @@ impl DeliveryStore for FaultyStore {
     fn fetch(&self, ids: Vec<DeliveryId>) -> StoreFuture<Vec<(DeliveryId, Arc<Webhook>)>> {
         self.inner.fetch(ids)
     }
-    fn wakeups(&self, after: Option<HostNumber>, limit: usize) -> StoreFuture<Vec<Wakeup>> {
-        self.inner.wakeups(after, limit)
+    fn wakeups(
+        &self,
+        shards: ShardSet,
+        after: Option<HostNumber>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Wakeup>> {
+        self.inner.wakeups(shards, after, limit)
     }
-    fn overdue(&self, now: Timestamp, limit: usize) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
-        self.inner.overdue(now, limit)
+    fn overdue(
+        &self,
+        shards: ShardSet,
+        now: Timestamp,
+        limit: usize,
+    ) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
+        self.inner.overdue(shards, now, limit)
     }
     fn redrive(&self, ids: Vec<DeliveryId>, now: Timestamp) -> StoreFuture<Vec<DeliveryId>> {
         self.inner.redrive(ids, now)

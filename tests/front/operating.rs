@@ -18,7 +18,7 @@ async fn end_all(house: &House, ids: &[String]) {
         let id: DeliveryId = id.parse().unwrap();
         Settlement { id, verdict, at: NOW, attempt: None }
     });
-    house.store.settle(ended.collect(), Vec::new()).await.unwrap();
+    house.store.settle(hostline::store::Tenure::SOLE, ended.collect(), Vec::new()).await.unwrap();
 }
 
 async fn finished(house: &House, begun: &Answer) -> Value {

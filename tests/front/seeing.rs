@@ -24,7 +24,7 @@ async fn fail(house: &House, id: &str) {
     let attempt = Attempt { number: 1, started: NOW, outcome, timings: Timings::default() };
     let verdict = Verdict::End(End::Failed);
     let settlement = Settlement { id, verdict, at: NOW, attempt: Some(attempt) };
-    house.store.settle(vec![settlement], Vec::new()).await.unwrap();
+    house.store.settle(hostline::store::Tenure::SOLE, vec![settlement], Vec::new()).await.unwrap();
 }
 
 fn ids(list: &Value) -> Vec<String> {

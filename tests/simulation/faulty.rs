@@ -6,14 +6,15 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 use hostline::model::{
-    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, Timestamp, Webhook,
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, ShardSet, Timestamp,
+    Webhook,
 };
 use hostline::store::memory::MemoryStore;
 use hostline::store::{
     Acceptance, Accepted, ActivityFilter, Count, DeliveryFilter, DeliveryRecord, DeliveryStore,
     HostInterval, HostRecord, HostStore, HostUpdate, Kept, LanePage, Logged, Page, PendingSink,
     Place, QueryError, QueryStore, Record, RecordKind, RecordStore, Released, ReportPoints,
-    ReportQuery, ReportStore, StoreCounts, StoreError, StoreFuture, StoreHealth, Wakeup,
+    ReportQuery, ReportStore, StoreCounts, StoreError, StoreFuture, StoreHealth, Tenure, Wakeup,
 };
 
 use crate::world::World;
@@ -120,10 +121,11 @@ impl DeliveryStore for Faulty {
 
     fn settle(
         &self,
+        tenure: Tenure,
         settlements: Vec<Settlement>,
         hosts: Vec<HostUpdate>,
     ) -> StoreFuture<Released> {
-        self.call(true, |store| store.settle(settlements, hosts))
+        self.call(true, move |store| store.settle(tenure, settlements, hosts))
     }
 
     fn page(
@@ -148,12 +150,22 @@ impl DeliveryStore for Faulty {
         self.call(false, |store| store.fetch(ids))
     }
 
-    fn wakeups(&self, after: Option<HostNumber>, limit: usize) -> StoreFuture<Vec<Wakeup>> {
-        self.call(false, move |store| store.wakeups(after, limit))
+    fn wakeups(
+        &self,
+        shards: ShardSet,
+        after: Option<HostNumber>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Wakeup>> {
+        self.call(false, move |store| store.wakeups(shards, after, limit))
     }
 
-    fn overdue(&self, now: Timestamp, limit: usize) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
-        self.call(false, move |store| store.overdue(now, limit))
+    fn overdue(
+        &self,
+        shards: ShardSet,
+        now: Timestamp,
+        limit: usize,
+    ) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
+        self.call(false, move |store| store.overdue(shards, now, limit))
     }
 
     fn redrive(&self, ids: Vec<DeliveryId>, now: Timestamp) -> StoreFuture<Vec<DeliveryId>> {

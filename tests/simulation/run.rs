@@ -602,6 +602,7 @@ impl Life {
             registry: Arc::default(),
             controls: Arc::new(controls.into_iter().collect()),
             feed: Arc::default(),
+            holding: Arc::new(hostline::delivery::holding::Holding::sole()),
             workspaces: Arc::default(),
             vault: hostline::vault::Vault::new(front.clone(), &history.settings, clock.clone()),
             seed: history.plan.seed,

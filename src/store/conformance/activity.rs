@@ -109,14 +109,14 @@ fn many_ends_at_one_host_are_one_entry_a_minute(make: Make<'_>) {
             .map(|number| failed(&world, world.delivery("a.example"), round * 10 + number % 10))
             .collect();
         for _ in 0..2 {
-            get(world.store.settle(ends.clone(), vec![]));
+            get(world.store.settle(crate::store::Tenure::SOLE, ends.clone(), vec![]));
         }
     }
     let theirs = failed(&world, Delivery { workspace: 7, ..world.delivery("a.example") }, 1);
     let other = failed(&world, world.delivery("b.example"), 1);
     let later = failed(&world, world.delivery("a.example"), 61);
     let last = later.id;
-    get(world.store.settle(vec![theirs, other, later], vec![]));
+    get(world.store.settle(crate::store::Tenure::SOLE, vec![theirs, other, later], vec![]));
     world.end(world.accept(world.delivery("a.example")), End::Cancelled);
     let rows = activity(&world, ActivityFilter::default());
     let counts: Vec<u64> = rows.iter().map(|row| row.count).collect();
@@ -136,7 +136,7 @@ fn composed_ends_name_their_recipients_as_far_as_the_ration_goes(make: Make<'_>)
     for _ in 0..4 {
         let end = |number| failed(&world, composed(&world, &format!("u{number}")), 1);
         let ends: Vec<Settlement> = (0..200).map(end).collect();
-        get(world.store.settle(ends, vec![]));
+        get(world.store.settle(crate::store::Tenure::SOLE, ends, vec![]));
     }
     let rows = activity(&world, ActivityFilter::default());
     let named = rows.iter().filter(|row| row.entry.recipient.is_some());
@@ -168,7 +168,7 @@ fn a_host_that_falls_ill_and_recovers_is_noted_where_it_concerns(make: Make<'_>)
         let change = ConditionChange { at: at(secs), condition, reason };
         let update = HostUpdate { host, saved: "{}".into(), changes: vec![change] };
         for _ in 0..2 {
-            get(world.store.settle(vec![], vec![update.clone()]));
+            get(world.store.settle(crate::store::Tenure::SOLE, vec![], vec![update.clone()]));
         }
     };
     change(0, Some("limited"));
@@ -197,7 +197,7 @@ fn entries_are_found_by_host_status_and_time(make: Make<'_>) {
     let world = World::new(make);
     for (name, secs) in [("a.example", 1), ("b.example", 100), ("a.example", 7_300)] {
         let end = failed(&world, world.delivery(name), secs);
-        get(world.store.settle(vec![end], vec![]));
+        get(world.store.settle(crate::store::Tenure::SOLE, vec![end], vec![]));
     }
     world.end(world.accept(world.delivery("b.example")), End::Expired);
     let found = |filter: ActivityFilter| {

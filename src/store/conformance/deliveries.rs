@@ -209,12 +209,12 @@ fn attempts_are_kept_as_given(make: Make<'_>) {
     let unprepared = Outcome::Unprepared { reason: "there is no secret `a` any more".into() };
     let first = tried(id, 1, again);
     let mut expected = vec![first.attempt.clone().expect("it has one")];
-    get(world.store.settle(vec![first], vec![]));
+    get(world.store.settle(crate::store::Tenure::SOLE, vec![first], vec![]));
     for (number, outcome) in [(2, no_answer), (3, unprepared), (4, blocked)] {
         let attempt = Attempt { number, started: at(3), outcome, timings };
         expected.push(attempt.clone());
         let settlement = Settlement { id, verdict: again, at: at(4), attempt: Some(attempt) };
-        get(world.store.settle(vec![settlement], vec![]));
+        get(world.store.settle(crate::store::Tenure::SOLE, vec![settlement], vec![]));
     }
     assert_eq!(get(world.store.attempts(id)), expected);
     assert_eq!(world.find(id).last_status, None, "a blocked attempt has no status");
@@ -229,16 +229,20 @@ fn wakeups_name_each_host_with_work_once(make: Make<'_>) {
     }
     let over = world.accept_plain("d.example", 1)[0];
     world.end(over, End::Delivered);
-    let all = get(world.store.wakeups(None, 100));
+    let all = get(world.store.wakeups(crate::model::ShardSet::ALL, None, 100));
     assert!(all.is_sorted_by_key(|wakeup| wakeup.number));
     let mut due: Vec<_> =
         all.iter().map(|wakeup| (wakeup.name.as_str().to_owned(), wakeup.due)).collect();
     due.sort();
     let expected = [("a.example", 20), ("b.example", 30), ("c.example", 9)];
     assert_eq!(due, expected.map(|(name, secs)| (name.to_owned(), at(secs))));
-    let first = get(world.store.wakeups(None, 1));
-    let rest = get(world.store.wakeups(Some(first[0].number), 100));
+    let first = get(world.store.wakeups(crate::model::ShardSet::ALL, None, 1));
+    let rest = get(world.store.wakeups(crate::model::ShardSet::ALL, Some(first[0].number), 100));
     assert_eq!([first, rest].concat(), all);
+    for wakeup in &all {
+        let shards = [wakeup.number.shard()].into_iter().collect();
+        assert_eq!(get(world.store.wakeups(shards, None, 100)), std::slice::from_ref(wakeup));
+    }
 }
 
 fn overdue_names_own_expiries_oldest_first(make: Make<'_>) {
@@ -257,13 +261,17 @@ fn overdue_names_own_expiries_oldest_first(make: Make<'_>) {
     let over = world.accept(expiring(5, true));
     world.end(over, End::Expired);
     let overdue = |limit| {
-        let rows = get(world.store.overdue(at(30), limit));
+        let rows = get(world.store.overdue(crate::model::ShardSet::ALL, at(30), limit));
         assert!(rows.iter().all(|(host, _)| host.as_str() == "a.example"));
         rows.into_iter().map(|(_, id)| id).collect::<Vec<_>>()
     };
     assert_eq!(overdue(10), [first, parked, second]);
     assert_eq!(overdue(1), [first]);
-    assert!(get(world.store.overdue(at(9), 10)).is_empty());
+    assert!(get(world.store.overdue(crate::model::ShardSet::ALL, at(9), 10)).is_empty());
+    let ours = [first.host().shard()].into_iter().collect();
+    assert_eq!(get(world.store.overdue(ours, at(30), 10)).len(), 3);
+    let others = crate::model::ShardSet::ALL.without(&ours);
+    assert!(get(world.store.overdue(others, at(30), 10)).is_empty());
 }
 
 fn a_redriven_delivery_is_pending_afresh(make: Make<'_>) {

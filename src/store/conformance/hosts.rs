@@ -98,7 +98,7 @@ fn update(host: HostNumber, changes: &[(u64, Option<&'static str>)]) -> HostUpda
 }
 
 fn settle(world: &World, update: HostUpdate) {
-    assert!(get(world.store.settle(vec![], vec![update])).is_empty());
+    assert!(get(world.store.settle(crate::store::Tenure::SOLE, vec![], vec![update])).is_empty());
 }
 
 fn spans(world: &World, host: HostNumber) -> Vec<(String, u64, Option<u64>)> {

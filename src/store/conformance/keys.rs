@@ -44,7 +44,7 @@ fn given_up_and_blocking_ones_are_found_in_order_of_ending(make: Make<'_>) {
         at: at(second),
         attempt: None,
     });
-    get(world.store.settle(settlements.into(), vec![]));
+    get(world.store.settle(crate::store::Tenure::SOLE, settlements.into(), vec![]));
     let found = |from, limit| get(world.store.dead_letters(at(from), limit));
     assert_eq!(found(0, 10), [blocking, plain[0]]);
     assert_eq!(found(0, 1), [blocking]);
@@ -198,7 +198,7 @@ fn settlements_of_one_call_release_only_who_is_still_owed(make: Make<'_>) {
     let [first, second, third] = three(&world, OnFailure::Continue);
     let settle = |id, end| Settlement { id, verdict: Verdict::End(end), at: at(1), attempt: None };
     let settlements = vec![settle(first, End::Delivered), settle(second, End::Cancelled)];
-    let released = get(world.store.settle(settlements, vec![]));
+    let released = get(world.store.settle(crate::store::Tenure::SOLE, settlements, vec![]));
     assert_eq!(ids(&released), [third]);
     assert_eq!(released[0].0.as_str(), HOST);
     assert!(released[0].1.ordered);

@@ -64,7 +64,7 @@ fn a_host_wakes_when_the_first_of_its_lanes_is_due(make: Make<'_>) {
     for (lane, secs) in [(3, 70), (7, 20), (5, 90)] {
         in_lane(&world, lane, secs);
     }
-    let wakeups = get(world.store.wakeups(None, 10));
+    let wakeups = get(world.store.wakeups(crate::model::ShardSet::ALL, None, 10));
     assert_eq!(wakeups.iter().map(|one| one.due).collect::<Vec<_>>(), [at(20)]);
 }
 

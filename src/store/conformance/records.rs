@@ -187,8 +187,8 @@ fn the_ends_of_composed_deliveries_are_counted(make: Make<'_>) {
         tried(second, 2, Verdict::End(End::Exhausted)),
         tried(third, 1, Verdict::End(End::Exhausted)),
     ];
-    get(world.store.settle(ends.clone(), vec![]));
-    get(world.store.settle(ends, vec![]));
+    get(world.store.settle(crate::store::Tenure::SOLE, ends.clone(), vec![]));
+    get(world.store.settle(crate::store::Tenure::SOLE, ends, vec![]));
     world.end(world.accept_plain("a.example", 1)[0], End::Delivered);
     let wanted = [("delivered".to_owned(), 1), ("exhausted 503".into(), 2), ("retried".into(), 1)];
     assert_eq!(counts(&world), wanted);

@@ -84,7 +84,7 @@ fn sends_and_ends_are_counted_where_they_belong(make: Make<'_>) {
     world.end(ids[4], End::Expired);
     let verdict = Verdict::Again { due: at(9), retries: 0 };
     let moved = Settlement { id: ids[5], verdict, at: at(1), attempt: None };
-    get(world.store.settle(vec![moved], vec![]));
+    get(world.store.settle(crate::store::Tenure::SOLE, vec![moved], vec![]));
     let figures = total(&world, host(&world, "a.example"));
     let wanted = [
         (Word::Sent, 6),
@@ -115,7 +115,7 @@ fn a_repeat_counts_nothing_twice(make: Make<'_>) {
         tried(id, 2, Verdict::End(End::Delivered)),
     ];
     for _ in 0..2 {
-        get(world.store.settle(settlements.clone(), vec![]));
+        get(world.store.settle(crate::store::Tenure::SOLE, settlements.clone(), vec![]));
     }
     world.end(id, End::Cancelled);
     let wanted = [(Word::Sent, 1), (Word::Delivered, 1), (Word::Retried, 1)];
@@ -137,7 +137,7 @@ fn a_delivery_that_had_to_wait_is_deferred_once(make: Make<'_>) {
     let done = Verdict::End(End::Delivered);
     let deferred = |settlements: Vec<Settlement>| {
         let before = total(&world, Subject::Workspace).of(Word::Deferred);
-        get(world.store.settle(settlements, vec![]));
+        get(world.store.settle(crate::store::Tenure::SOLE, settlements, vec![]));
         total(&world, Subject::Workspace).of(Word::Deferred) - before
     };
     let [prompt, late, unsent, blocking] = [0, 1, 2, 3].map(|number| match number {
@@ -165,7 +165,7 @@ fn latencies_are_those_of_requests_that_went_out(make: Make<'_>) {
         let attempt = Attempt { number: 1, started: T0, outcome, timings };
         let verdict = Verdict::End(End::Failed);
         let settlement = Settlement { id, verdict, at: at(1), attempt: Some(attempt) };
-        get(world.store.settle(vec![settlement], vec![]));
+        get(world.store.settle(crate::store::Tenure::SOLE, vec![settlement], vec![]));
     }
     world.attempt(ids[2], 1, Verdict::End(End::Delivered));
     let figures = total(&world, host(&world, "a.example"));
@@ -275,7 +275,7 @@ fn points_of_every_step_add_up_to_the_same(make: Make<'_>) {
         wanted[place + 1] += 1;
         let mut settlement = tried(id, 1, Verdict::End(*end));
         settlement.at = at(DAY / 2 + roll(DAY / 4));
-        get(world.store.settle(vec![settlement], vec![]));
+        get(world.store.settle(crate::store::Tenure::SOLE, vec![settlement], vec![]));
         if roll(10) == 0 {
             let _more = get(world.store.fold());
         }

@@ -121,12 +121,16 @@ impl World {
     /// Ends a delivery without an attempt.
     pub(super) fn end(&self, id: DeliveryId, end: End) -> Released {
         let verdict = Verdict::End(end);
-        get(self.store.settle(vec![Settlement { id, verdict, at: at(1), attempt: None }], vec![]))
+        get(self.store.settle(
+            crate::store::Tenure::SOLE,
+            vec![Settlement { id, verdict, at: at(1), attempt: None }],
+            vec![],
+        ))
     }
 
     /// Carries out the verdict of an attempt.
     pub(super) fn attempt(&self, id: DeliveryId, number: u32, verdict: Verdict) -> Released {
-        get(self.store.settle(vec![tried(id, number, verdict)], vec![]))
+        get(self.store.settle(crate::store::Tenure::SOLE, vec![tried(id, number, verdict)], vec![]))
     }
 
     pub(super) fn find(&self, id: DeliveryId) -> DeliveryRecord {

@@ -48,14 +48,15 @@ use self::soundness::{LookOn, Mark};
 use self::writer::{Order, Task, Writer};
 use crate::clock::Clock;
 use crate::model::{
-    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, Timestamp, Webhook,
+    Attempt, DeliveryId, HostControls, HostName, HostNumber, Settlement, ShardSet, Timestamp,
+    Webhook,
 };
 use crate::report::meters::CommitReadings;
 use crate::store::{
     Acceptance, Accepted, Count, DeliveryFilter, DeliveryRecord, DeliveryStore, HostInterval,
     HostRecord, HostStore, HostUpdate, LanePage, Page, PendingSink, Place, QueryError, QueryStore,
     Record, RecordKind, RecordStore, Released, StoreCounts, StoreError, StoreFuture, StoreHealth,
-    StoreLimits, Wakeup,
+    StoreLimits, Tenure, Wakeup,
 };
 
 /// Operations that may wait for the writer, past which they are refused: some seconds of work.
@@ -186,6 +187,7 @@ impl DeliveryStore for EmbeddedStore {
 
     fn settle(
         &self,
+        _tenure: Tenure,
         settlements: Vec<Settlement>,
         hosts: Vec<HostUpdate>,
     ) -> StoreFuture<Released> {
@@ -209,14 +211,31 @@ impl DeliveryStore for EmbeddedStore {
         self.data.ask(move |connection| reader::fetch(connection, &shared, &ids))
     }
 
-    fn wakeups(&self, after: Option<HostNumber>, limit: usize) -> StoreFuture<Vec<Wakeup>> {
+    fn wakeups(
+        &self,
+        shards: ShardSet,
+        after: Option<HostNumber>,
+        limit: usize,
+    ) -> StoreFuture<Vec<Wakeup>> {
         let shared = self.shared.clone();
-        self.data.ask(move |connection| reader::wakeups(connection, &shared, after, limit))
+        self.data
+            .ask(move |connection| reader::wakeups(connection, &shared, &shards, (after, limit)))
     }
 
-    fn overdue(&self, now: Timestamp, limit: usize) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
+    /// The owner of the directory has all shards and asks for all of them; of a page of others'
+    /// nothing is left.
+    fn overdue(
+        &self,
+        shards: ShardSet,
+        now: Timestamp,
+        limit: usize,
+    ) -> StoreFuture<Vec<(HostName, DeliveryId)>> {
         let shared = self.shared.clone();
-        self.data.ask(move |connection| reader::overdue(connection, &shared, now, limit))
+        self.data.ask(move |connection| {
+            let mut found = reader::overdue(connection, &shared, now, limit)?;
+            found.retain(|(_, id)| shards.contains(id.host().shard()));
+            Ok(found)
+        })
     }
 
     fn redrive(&self, ids: Vec<DeliveryId>, now: Timestamp) -> StoreFuture<Vec<DeliveryId>> {

@@ -13,9 +13,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::settle::{parse_controls, parse_name};
 use super::shared::Shared;
 use super::{codec, schema, soundness};
+use crate::model::id::SERIAL_BITS;
 use crate::model::{
-    Attempt, DeliveryId, End, HostControls, HostName, HostNumber, Pending, StoredState, Timestamp,
-    Webhook,
+    Attempt, DeliveryId, End, HostControls, HostName, HostNumber, Pending, ShardSet, StoredState,
+    Timestamp, Webhook,
 };
 use crate::store::{
     HostInterval, HostRecord, LanePage, StoreError, StoreFuture, Wakeup, rows_of_each,
@@ -212,8 +213,8 @@ fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
 pub(super) fn wakeups(
     connection: &Connection,
     shared: &Shared,
-    after: Option<HostNumber>,
-    limit: usize,
+    shards: &ShardSet,
+    (after, limit): (Option<HostNumber>, usize),
 ) -> rusqlite::Result<Vec<Wakeup>> {
     let mut next = connection.prepare_cached(
         "SELECT host FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND \
@@ -224,11 +225,15 @@ pub(super) fn wakeups(
     while found.len() < limit {
         let hit = next.query_row([last], |row| Ok(HostNumber(row.get(0)?))).optional()?;
         let Some(number) = hit else { break };
+        last = i64::from(number.0);
+        if !shards.contains(number.shard()) {
+            last |= (1 << SERIAL_BITS) - 1;
+            continue;
+        }
         // None where the last of them went between the two looks.
         let due = lanes_of(connection, shared, number)?.into_iter().map(|(_, due)| due).min();
         let name = host_name(connection, shared, number)?;
         found.extend(name.zip(due).map(|(name, due)| Wakeup { number, name, due }));
-        last = i64::from(number.0);
     }
     Ok(found)
 }
