@@ -1,6 +1,5 @@
-//! What this process owns: which shards, in which tenure, and until when it may send. Read by every
-//! send and written by the membership in the cluster alone; a process that shares its store with
-//! nobody owns everything for ever.
+//! What this process owns: which shards, in which tenure, and until when it may send. The feeder and
+//! the recorder ask it. A process that shares its store with nobody owns everything for ever.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
